@@ -1,0 +1,29 @@
+/* One notion of time: nanoseconds of the monotonic clock, which no change of date moves. */
+#ifndef BASE_CLOCK_H
+#define BASE_CLOCK_H
+
+#include <stdint.h>
+
+/* A moment or a span, in nanoseconds. */
+typedef int64_t nsec;
+
+#define NSEC_PER_MSEC ((nsec)1000000)
+#define NSEC_PER_SEC ((nsec)1000000000)
+#define NSEC_NEVER INT64_MAX
+
+/* The present moment, as clock_gettime(2) counts CLOCK_MONOTONIC. Never fails. */
+nsec clock_now(void);
+
+/* The moment `span` after `from`; NSEC_NEVER when it lies beyond what can be counted. */
+nsec clock_after(nsec from, nsec span);
+
+/*
+ * Whole milliseconds from now to `until`, as poll(2) and epoll_wait(2) take them: rounded up (waking
+ * early would mean waking twice), -1 for NSEC_NEVER, 0 for what is past, an hour at most.
+ */
+int clock_ms_until(nsec until);
+
+/* Writes a span as a person says it ("250 ms", "1.5 s", "2 m") into `buf` of `size` bytes; returns `buf`. */
+const char *clock_words(nsec span, char *buf, unsigned size);
+
+#endif

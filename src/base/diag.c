@@ -1,0 +1,66 @@
+#include "base/diag.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/escape.h"
+
+#define LINE_BYTES 1000
+
+static int level = DIAG_FAILURES;
+
+void diag_set_level(int to)
+{
+	level = to;
+}
+
+int diag_level(void)
+{
+	return level;
+}
+
+static void __attribute__((format(printf, 1, 0))) say(const char *format, va_list args)
+{
+	static const char prefix[] = "tcptool: ";
+	char text[LINE_BYTES], line[sizeof prefix + ESCAPE_ROOM(LINE_BYTES)];
+	int saved = errno;
+	size_t length;
+
+	vsnprintf(text, sizeof text, format, args);
+	memcpy(line, prefix, sizeof prefix - 1);
+	escape(text, strlen(text), line + sizeof prefix - 1, sizeof line - sizeof prefix);
+	length = strlen(line);
+	line[length++] = '\n';
+	/* one write, so that lines of several processes do not mix; a lost stderr is nobody's failure */
+	if (write(STDERR_FILENO, line, length) < 0)
+		length = 0;
+	errno = saved;
+}
+
+#define SAY_FROM(threshold)                                                                        \
+	do {                                                                                       \
+		va_list args;                                                                      \
+		if (level < (threshold))                                                           \
+			return;                                                                    \
+		va_start(args, format);                                                            \
+		say(format, args);                                                                 \
+		va_end(args);                                                                      \
+	} while (0)
+
+void diag_failure(const char *format, ...)
+{
+	SAY_FROM(DIAG_FAILURES);
+}
+
+void diag_step(const char *format, ...)
+{
+	SAY_FROM(DIAG_STEPS);
+}
+
+void diag_detail(const char *format, ...)
+{
+	SAY_FROM(DIAG_DETAILS);
+}

@@ -1,0 +1,23 @@
+/* Diagnostics: the only writer to stderr. One event is one line, written at once. */
+#ifndef BASE_DIAG_H
+#define BASE_DIAG_H
+
+/* How much is said: failures only; each step (-v); every attempt and what the kernel knows (-vv). */
+enum diag_level { DIAG_QUIET = -1, DIAG_FAILURES, DIAG_STEPS, DIAG_DETAILS };
+
+/* Sets how much is said from now on. */
+void diag_set_level(int level);
+
+/* The level set last: ask before gathering what only a verbose run would print. */
+int diag_level(void);
+
+/*
+ * Says a failure, a step or a detail, in printf(3) style, without newline; "tcptool: " goes before
+ * it. Every byte of the result that is not printable ASCII is escaped, so arguments may come from
+ * anywhere. Lines over 1000 bytes are cut. Leaves errno alone.
+ */
+void diag_failure(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void diag_step(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void diag_detail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

@@ -1,0 +1,47 @@
+#include "base/escape.h"
+
+#include <string.h>
+
+/* Writes one byte's escape into `to` (5 bytes); returns its length. */
+static size_t escape_one(unsigned char c, char *to)
+{
+	static const char hex[] = "0123456789abcdef";
+	const char *named = c == '\n' ? "\\n" : c == '\r' ? "\\r" : c == '\t' ? "\\t" : c == '\\' ? "\\\\" : NULL;
+
+	if (named) {
+		memcpy(to, named, 2);
+		return 2;
+	}
+	if (c >= ' ' && c <= '~') {
+		to[0] = (char)c;
+		return 1;
+	}
+	to[0] = '\\';
+	to[1] = 'x';
+	to[2] = hex[c >> 4];
+	to[3] = hex[c & 15];
+	return 4;
+}
+
+char *escape(const void *bytes, size_t n, char *out, size_t size)
+{
+	const unsigned char *in = bytes;
+	size_t used = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		char one[4];
+		size_t length = escape_one(in[i], one);
+		/* unless this is the last byte, leave room for the mark that says more was cut */
+		size_t reserve = i + 1 < n ? 4 : 1;
+
+		if (used + length + reserve > size) {
+			memcpy(out + used, "...", 3);
+			used += 3;
+			break;
+		}
+		memcpy(out + used, one, length);
+		used += length;
+	}
+	out[used] = '\0';
+	return out;
+}

@@ -1,0 +1,17 @@
+/* Bytes from outside, made safe to show: no control byte reaches a terminal or breaks a line. */
+#ifndef BASE_ESCAPE_H
+#define BASE_ESCAPE_H
+
+#include <stddef.h>
+
+/* The room that `n` escaped bytes need at most, the terminating NUL included. */
+#define ESCAPE_ROOM(n) (4 * (size_t)(n) + 4)
+
+/*
+ * Writes the `n` bytes at `bytes` into `out` of `size` bytes (at least 4): printable ASCII as it is,
+ * the backslash doubled, \n \r \t by name, all else as \xHH. What does not fit is cut and marked
+ * with "...". Returns `out`, NUL-terminated.
+ */
+char *escape(const void *bytes, size_t n, char *out, size_t size);
+
+#endif

@@ -1,0 +1,84 @@
+#include "base/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#define MAJOR_MEMORY 1 /* null, zero, full: Documentation/admin-guide/devices.txt of Linux */
+
+enum fd_kind fd_kind(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return FD_NONE;
+	if (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode) || S_ISDIR(st.st_mode))
+		return FD_FILE;
+	if (S_ISFIFO(st.st_mode))
+		return FD_PIPE;
+	if (S_ISSOCK(st.st_mode))
+		return FD_SOCKET;
+	if (S_ISCHR(st.st_mode) && major(st.st_rdev) == MAJOR_MEMORY)
+		return FD_MEMORY;
+	return isatty(fd) ? FD_TERMINAL : FD_OTHER;
+}
+
+int fd_open_standard(void)
+{
+	for (int fd = 0; fd <= 2; fd++) {
+		if (fcntl(fd, F_GETFD) >= 0)
+			continue;
+		/* the lowest free number is the one that is missing */
+		if (open("/dev/null", fd == 0 ? O_RDONLY : O_WRONLY) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+int fd_make_null(int fd)
+{
+	int null = open("/dev/null", O_RDWR);
+	int r = 0;
+
+	if (null < 0)
+		return -errno;
+	if (null == fd)
+		return 0;
+	if (dup2(null, fd) < 0)
+		r = -errno;
+	close(null);
+	return r;
+}
+
+int fd_close(int *fd)
+{
+	int r = 0;
+
+	/* Linux has released the descriptor even when it says EINTR: never close twice */
+	if (*fd >= 0 && close(*fd) < 0 && errno != EINTR)
+		r = -errno;
+	*fd = -1;
+	return r;
+}
+
+int fd_write_all(int fd, const void *bytes, size_t n)
+{
+	const char *at = bytes;
+
+	while (n > 0) {
+		ssize_t put = write(fd, at, n);
+
+		if (put >= 0) {
+			at += put;
+			n -= (size_t)put;
+		} else if (errno == EAGAIN) {
+			poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, -1);
+		} else if (errno != EINTR) {
+			return -errno;
+		}
+	}
+	return 0;
+}

@@ -1,0 +1,54 @@
+/* The poll set by epoll(7), level-triggered: its cost is that of the ready, not of the idle. */
+#include "loop/poller.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#define BATCH 256
+
+static int set = -1;
+
+int poller_open(void)
+{
+	set = epoll_create1(EPOLL_CLOEXEC);
+	return set < 0 ? -errno : 0;
+}
+
+void poller_close(void)
+{
+	close(set);
+	set = -1;
+}
+
+int poller_set(struct watch *w, unsigned events)
+{
+	struct epoll_event e = {.data.ptr = w};
+	int op = w->events == FD_NOTHING ? EPOLL_CTL_ADD :
+		 events == FD_NOTHING    ? EPOLL_CTL_DEL :
+					      EPOLL_CTL_MOD;
+
+	if (events & FD_IN)
+		e.events |= EPOLLIN;
+	if (events & FD_OUT)
+		e.events |= EPOLLOUT;
+	return epoll_ctl(set, op, w->fd, &e) < 0 ? -errno : 0;
+}
+
+int poller_wait(nsec until)
+{
+	struct epoll_event came[BATCH];
+	int n = epoll_wait(set, came, BATCH, clock_ms_until(until));
+
+	if (n < 0)
+		return errno == EINTR ? 0 : -errno;
+	for (int i = 0; i < n; i++) {
+		struct watch *w = came[i].data.ptr;
+
+		w->got |= (came[i].events & EPOLLIN ? FD_IN : 0) |
+			  (came[i].events & EPOLLOUT ? FD_OUT : 0) |
+			  (came[i].events & (EPOLLERR | EPOLLHUP) ? FD_ERROR : 0);
+		task_wake(w->task);
+	}
+	return 0;
+}

@@ -1,0 +1,34 @@
+/* Signals as wake-ups: a handler notes the number and wakes the loop; a task finds it in peace. */
+#ifndef LOOP_SIGNALS_H
+#define LOOP_SIGNALS_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "loop/loop.h"
+
+/*
+ * From now on the `n` signals in `which` wake `task` in place of their default action. One that was
+ * inherited as ignored stays ignored (nohup). Returns 0 or -errno.
+ */
+int signals_catch(struct task *task, const int *which, int n);
+
+/* True when `signo` has come since this was last asked. */
+bool signals_taken(int signo);
+
+/* Ignores SIGPIPE, remembering what it was: splice and sendfile know no MSG_NOSIGNAL. */
+void signals_ignore_pipe(void);
+
+/*
+ * Dies by `signo`, as a shell expects of a program that was ended by it; for SIGPIPE that is the
+ * inherited disposition. Returns only if the signal is ignored.
+ */
+void signals_die(int signo);
+
+/*
+ * fork(2) with all signals at rest meanwhile: the child starts with default actions in place of
+ * our handlers and with the inherited mask. Returns as fork does, or -errno.
+ */
+pid_t signals_fork(void);
+
+#endif
