@@ -1,0 +1,51 @@
+/* Listening: every address a name or a wildcard stands for, all on one port. */
+#ifndef NET_LISTENER_H
+#define NET_LISTENER_H
+
+#include "loop/loop.h"
+#include "net/endpoint.h"
+#include "net/resolve.h"
+
+#define LISTEN_MOST (RESOLVE_MOST)
+
+struct listen_settings {
+	const char *host;  /* NULL: all addresses */
+	uint16_t port;     /* 0: the kernel picks one */
+	int family;        /* AF_UNSPEC, or the only one to use: -4, -6 */
+	int64_t backlog;   /* 0: as long as the kernel allows */
+	bool reuse_port;   /* share the port with others that ask for it too: --reuse-port */
+};
+
+struct listener {
+	uint16_t port; /* the one that is listened on */
+	int count;
+	int socks[LISTEN_MOST];
+	int turn; /* whose backlog is looked at first, so that no family starves the other */
+	struct endpoint at[LISTEN_MOST];
+	struct watch watches[LISTEN_MOST];
+	struct endpoint failed_at; /* where it went wrong */
+	int look_up_error; /* an EAI_ code, when it was the name */
+};
+
+/*
+ * Binds and listens on all addresses of `settings`. SO_REUSEADDR is set, as a restarted server needs
+ * it. Returns 0 with every socket listening, or -errno with none open: -ENOENT means look_up_error,
+ * anything else happened at failed_at.
+ */
+int listener_open(struct listener *, const struct listen_settings *);
+
+/* Lets connections wake `task` (on), or wait in the backlog (off). Returns 0 or -errno. */
+int listener_watch(struct listener *, struct task *task, bool on);
+
+/*
+ * Takes one waiting connection: its socket (non-blocking, close-on-exec), the caller's from now on,
+ * and its peer's address; -EAGAIN when none waits; -EMFILE, -ENFILE, -ENOBUFS or -ENOMEM when there is
+ * one but the means are lacking; another -errno when the socket itself is useless. One that vanished
+ * while it waited is passed over: accept(2).
+ */
+int listener_accept(struct listener *, struct endpoint *peer);
+
+/* Closes it; what still waits in the backlog is refused. */
+void listener_close(struct listener *);
+
+#endif

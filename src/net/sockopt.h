@@ -1,0 +1,31 @@
+/* What every connection's socket is set to: tcp(7), socket(7). */
+#ifndef NET_SOCKOPT_H
+#define NET_SOCKOPT_H
+
+#include <stdbool.h>
+
+/* Keepalive probes: after how many idle seconds, how many seconds apart, how many unanswered. */
+struct keepalive {
+	bool off;
+	int idle, interval, count;
+};
+
+/* Those used when nothing is said: a peer that is gone is noticed after two minutes. */
+#define KEEPALIVE_DEFAULT ((struct keepalive){false, 60, 10, 6})
+
+/*
+ * Parses "IDLE[,INTERVAL[,COUNT]]", times of 1 s to 32767 s (fractions are rounded up) and a count of
+ * 1 to 127; what is left out stays as it is in *k. Returns 0, -EINVAL or -ERANGE.
+ */
+int keepalive_parse(const char *word, struct keepalive *k);
+
+/*
+ * Prepares a connection: keepalive as `k` says, Nagle's delay off, urgent data kept in the stream.
+ * Nothing here can fail for a reason the user could mend, so nothing is reported.
+ */
+void sockopt_prepare(int sock, const struct keepalive *k);
+
+/* Bytes written to `sock` that the peer's TCP has not acknowledged yet, a FIN counted as one. */
+int sockopt_unacknowledged(int sock);
+
+#endif
