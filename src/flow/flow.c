@@ -1,0 +1,119 @@
+#include "flow/flow.h"
+
+#include <errno.h>
+
+#include "flow/carrier.h"
+
+/* Rounds of one fill or drain in a step: with the largest buffer that is about 4 MiB. */
+#define FAIR_ROUNDS 32
+
+void flow_init(struct flow *f, struct stream *src, struct stream *dst)
+{
+	*f = (struct flow){.src = src, .dst = dst, .carrier = &carrier_copy};
+}
+
+static bool fail(struct flow *f, ssize_t error, enum flow_sides culprit)
+{
+	if (!f->error) {
+		f->error = (int)error;
+		f->culprit = culprit;
+	}
+	f->state = FLOW_FAILED;
+	return false;
+}
+
+/* Gives held bytes on. Returns false when the flow has to wait or is over. */
+static bool drain(struct flow *f)
+{
+	ssize_t put = f->carrier->drain(f);
+
+	if (put < 0 && put != -EAGAIN)
+		return fail(f, put, FLOW_DST);
+	return put >= 0;
+}
+
+/* Takes bytes from the source. Returns false when the flow has to wait or is over. */
+static bool fill(struct flow *f)
+{
+	ssize_t got;
+
+	if (f->source_empty) {
+		/* known without asking: wait, and ask when woken */
+		f->source_empty = false;
+		f->waits = FLOW_SRC;
+		return false;
+	}
+	got = f->carrier->fill(f);
+	if (got == -EAGAIN)
+		return false;
+	if (got < 0)
+		return fail(f, got, FLOW_SRC);
+	if (got == 0)
+		f->state = FLOW_ENDING;
+	return true;
+}
+
+/* The source has ended and all is given: end the destination. Returns false: nothing is left to do. */
+static bool finish(struct flow *f)
+{
+	int r = f->withhold_end ? 0 : f->dst->ops->shut(f->dst);
+
+	if (r == -EAGAIN)
+		f->waits = FLOW_DST;
+	else if (r < 0)
+		return fail(f, r, FLOW_DST);
+	else
+		f->state = FLOW_DONE;
+	return false;
+}
+
+/* One round: drain before fill, fill before the end. Returns false when there is no next one now. */
+static bool advance(struct flow *f)
+{
+	if (flow_over(f))
+		return false;
+	if (f->held > 0)
+		return drain(f);
+	return f->state == FLOW_OPEN ? fill(f) : finish(f);
+}
+
+bool flow_step(struct flow *f)
+{
+	bool more = true;
+
+	f->waits = FLOW_NEITHER;
+	for (int round = 0; more && round < FAIR_ROUNDS; round++)
+		more = advance(f);
+	/* an idle flow owns nothing; a failed one will not need it any more */
+	if (f->held == 0 || f->state == FLOW_FAILED)
+		f->carrier->release(f);
+	return more;
+}
+
+void flow_stop_reading(struct flow *f)
+{
+	if (f->state != FLOW_OPEN)
+		return;
+	f->state = FLOW_ENDING;
+	f->waits &= ~(unsigned)FLOW_SRC;
+}
+
+void flow_cut(struct flow *f)
+{
+	if (flow_over(f))
+		return;
+	f->held = 0;
+	f->waits = FLOW_NEITHER;
+	f->state = FLOW_DONE;
+	f->carrier->release(f);
+}
+
+bool flow_over(const struct flow *f)
+{
+	return f->state == FLOW_DONE || f->state == FLOW_FAILED;
+}
+
+void flow_close(struct flow *f)
+{
+	f->carrier->release(f);
+}

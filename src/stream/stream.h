@@ -1,0 +1,68 @@
+/*
+ * A stream is one end of a conversation: a socket, a pair of descriptors, a TLS connection. It has
+ * a half that is read and a half that is written, and it never blocks.
+ *
+ * What an operation could not do it answers as -EAGAIN, and rwait or wwait then says which event on
+ * rfd or wfd is worth another try. For most streams that is the obvious one; for TLS, which may have
+ * to write before it can read, it need not be. So the direction is data, and no caller knows TLS.
+ */
+#ifndef STREAM_STREAM_H
+#define STREAM_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "base/fd.h"
+
+struct stream;
+
+struct stream_ops {
+	/* Reads up to `n` bytes; returns their count, 0 at end-of-file, or -errno. */
+	ssize_t (*read)(struct stream *, void *buf, size_t n);
+	/* Writes up to `n` bytes (n > 0); returns how many were taken, or -errno. */
+	ssize_t (*write)(struct stream *, const void *buf, size_t n);
+	/* Ends the written half so that its reader sees end-of-file; 0, or -errno: -EAGAIN, call again. */
+	int (*shut)(struct stream *);
+	/* Releases what the stream owns. */
+	void (*close)(struct stream *);
+};
+
+struct stream {
+	const struct stream_ops *ops;
+	int rfd, wfd;              /* what to wait on; -1: that half never waits */
+	enum fd_kind rkind, wkind; /* what lies behind them */
+	unsigned rwait, wwait;     /* what the last -EAGAIN of each half waits for: FD_IN or FD_OUT */
+	bool raw;                  /* rfd and wfd carry these very bytes, so the kernel may move them */
+};
+
+/* A connected, non-blocking TCP socket. The stream owns it; ending the written half is a FIN. */
+struct stream_sock {
+	struct stream stream;
+};
+
+/* Makes `s` the stream of `sock`. */
+void stream_sock_open(struct stream_sock *s, int sock);
+
+/* How a half of inherited descriptors is kept from blocking, found out once: see stream_fd.c. */
+enum stream_fd_way { WAY_PLAIN, WAY_NOWAIT, WAY_SOCKET, WAY_POLLED };
+
+/* Two inherited descriptors, as a rule 0 and 1; their flags and modes are never changed. */
+struct stream_fd {
+	struct stream stream;
+	enum stream_fd_way read_way, write_way;
+	int reopened_in, reopened_out; /* our own, non-blocking view of a terminal, or -1 */
+	int out;                       /* the inherited descriptor behind the written half */
+	bool keep_out;                 /* further sessions will need it: do not close it */
+	bool one_socket;               /* both halves are one socket: end-of-file takes a shutdown */
+};
+
+/*
+ * Makes `s` the stream that reads `in` and writes `out`; either may be -1 for none (reads find the
+ * end, writes vanish). Ending the written half closes `out` (put /dev/null in its place) unless
+ * `keep_out`; where `in` and `out` are one socket, it is shut down as well. The stream owns neither,
+ * only views it opened itself.
+ */
+void stream_fd_open(struct stream_fd *s, int in, int out, bool keep_out);
+
+#endif
