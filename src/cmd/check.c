@@ -1,0 +1,302 @@
+#include "cmd/check.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/diag.h"
+#include "base/exitcode.h"
+
+#define AT_A_TIME_MOST 512
+#define DESCRIPTORS_SPARED 16 /* for stdin, stdout, stderr, the poll set and look-ups */
+
+/* A name is looked up once, however many of its ports are tried. */
+struct host {
+	const char *name;
+	struct resolve look_up;
+	bool known;
+};
+
+struct probe {
+	struct task task;
+	struct check *check;
+	const struct target *target;
+	struct host *host; /* NULL for an address */
+	struct dial *dial; /* while it is under way */
+	bool done;
+	int status;        /* enum exitcode */
+	const char *state; /* as it is printed */
+	double ms;
+};
+
+struct check {
+	const struct settings *settings;
+	struct dial_settings dial;
+	const struct targets *targets;
+	struct task task;    /* wakes for names and for the deadline */
+	struct timer timer;
+	int host_count, begun, under_way, most, printed;
+	struct host *hosts;
+	struct probe *probes;
+	int status;          /* of the first in order that is not open */
+};
+
+/* --- one probe --- */
+
+/* The word for a failed dial. */
+static const char *state_of(const struct dial *d)
+{
+	switch (dial_status(d)) {
+	case EXIT_TIMEDOUT:
+		return "filtered";
+	case EXIT_UNRESOLVED:
+		return "unresolved";
+	default:
+		return d->error == -ECONNREFUSED ? "closed" : "unreachable";
+	}
+}
+
+/* Ends a connection that is only a proof: our FIN first, and nothing unread that would turn it into a RST. */
+static void close_politely(int *sock)
+{
+	char sink[4096];
+
+	shutdown(*sock, SHUT_WR);
+	for (int i = 0; i < 16 && recv(*sock, sink, sizeof sink, MSG_DONTWAIT) > 0; i++)
+		continue;
+	fd_close(sock);
+}
+
+/* The dial is over: keep what it says and let it go. */
+static void probe_done(struct probe *p, int r)
+{
+	char reason[512];
+
+	p->done = true;
+	if (r == 0) {
+		p->state = "open";
+		p->ms = (double)(p->dial->connected - p->dial->looked_up) / NSEC_PER_MSEC;
+		close_politely(&p->dial->sock);
+	} else {
+		p->state = state_of(p->dial);
+		p->status = dial_status(p->dial);
+		diag_step("%s", dial_reason(p->dial, reason, sizeof reason));
+	}
+	dial_close(p->dial);
+	free(p->dial);
+	p->dial = NULL;
+	p->check->under_way--;
+}
+
+static void run_probe(struct task *task)
+{
+	struct probe *p = list_entry(task, struct probe, task);
+	int r = dial_step(p->dial);
+
+	if (r == -EAGAIN)
+		return;
+	probe_done(p, r);
+	/* there is room for another, and perhaps something to print */
+	task_wake(&p->check->task);
+}
+
+/* Begins a probe. Returns 0 or -ENOMEM. */
+static int begin_probe(struct check *c, struct probe *p)
+{
+	p->dial = malloc(sizeof *p->dial);
+	if (!p->dial)
+		return -ENOMEM;
+	dial_start(p->dial, &c->dial, p->target->host, p->target->port, &p->task);
+	/* who retries asks anew for a name that is not known yet */
+	if (p->host && !(p->host->look_up.error && c->dial.retry))
+		dial_use(p->dial, &p->host->look_up);
+	c->begun++;
+	c->under_way++;
+	task_wake(&p->task);
+	return 0;
+}
+
+/* --- all of them --- */
+
+/* Prints what is known, as far as everything before it is. */
+static void print_done(struct check *c)
+{
+	for (; c->printed < c->targets->count && c->probes[c->printed].done; c->printed++) {
+		const struct probe *p = &c->probes[c->printed];
+
+		if (!c->status)
+			c->status = p->status;
+		if (c->settings->quiet)
+			continue;
+		printf("%s %u %s", p->target->host, p->target->port, p->state);
+		if (p->status == EXIT_OK)
+			printf(" %.2f", p->ms);
+		putchar('\n');
+	}
+	fflush(stdout);
+}
+
+/* Looks up the names. Returns true when none is left open. */
+static bool look_up_hosts(struct check *c)
+{
+	bool all = true;
+
+	for (int i = 0; i < c->host_count; i++) {
+		struct host *h = &c->hosts[i];
+
+		if (!h->known)
+			h->known = resolve_step(&h->look_up) == 0;
+		all &= h->known;
+	}
+	return all;
+}
+
+/* What is not done when the time for the whole run is over had no answer in time. */
+static void give_up(struct check *c)
+{
+	for (int i = 0; i < c->targets->count; i++) {
+		struct probe *p = &c->probes[i];
+
+		if (p->done)
+			continue;
+		p->done = true;
+		p->state = "filtered";
+		p->status = EXIT_TIMEDOUT;
+	}
+}
+
+static void run(struct task *task)
+{
+	struct check *c = list_entry(task, struct check, task);
+
+	if (clock_now() >= c->settings->session.deadline)
+		give_up(c);
+	else if (!look_up_hosts(c))
+		return;
+	while (c->begun < c->targets->count && c->under_way < c->most &&
+	       !c->probes[c->begun].done)
+		if (begin_probe(c, &c->probes[c->begun]) < 0)
+			break;
+	print_done(c);
+	if (c->printed == c->targets->count || (c->begun < c->targets->count && c->under_way == 0))
+		loop_stop();
+}
+
+/* --- setting up --- */
+
+/* As many at a time as descriptors allow. */
+static int at_a_time(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= AT_A_TIME_MOST + DESCRIPTORS_SPARED)
+		return AT_A_TIME_MOST;
+	return limit.rlim_cur > DESCRIPTORS_SPARED ? (int)limit.rlim_cur - DESCRIPTORS_SPARED : 1;
+}
+
+/* The host of the target at `i`, with its look-up begun; NULL for an address. Returns 0 or -errno. */
+static int find_host(struct check *c, const char *name, struct host **found)
+{
+	struct endpoint literal;
+
+	*found = NULL;
+	if (endpoint_parse(name, &literal) == HOST_ADDRESS)
+		return 0;
+	/* targets of one host stand side by side: the newest is the one, if any is */
+	for (int i = c->host_count - 1; i >= 0 && !*found; i--)
+		if (strcmp(c->hosts[i].name, name) == 0)
+			*found = &c->hosts[i];
+	if (*found)
+		return 0;
+	*found = &c->hosts[c->host_count++];
+	(*found)->name = name;
+	return resolve_start(&(*found)->look_up, name, c->dial.family, &c->task);
+}
+
+/* How many different runs of hosts there can be at most. */
+static size_t count_hosts(const struct targets *t)
+{
+	size_t n = 1;
+
+	for (int i = 1; i < t->count; i++)
+		n += t->list[i].host != t->list[i - 1].host;
+	return n;
+}
+
+/* Allocates and fills what the targets need. Returns 0 or -errno. */
+static int set_up(struct check *c)
+{
+	const struct targets *t = c->targets;
+
+	c->probes = calloc((size_t)t->count, sizeof *c->probes);
+	c->hosts = calloc(count_hosts(t), sizeof *c->hosts);
+	if (!c->probes || !c->hosts)
+		return -ENOMEM;
+	for (int i = 0; i < t->count; i++) {
+		struct probe *p = &c->probes[i];
+		int r;
+
+		p->check = c;
+		p->target = &t->list[i];
+		task_init(&p->task, run_probe);
+		r = find_host(c, t->list[i].host, &p->host);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static void tear_down(struct check *c)
+{
+	for (int i = 0; c->probes && i < c->targets->count; i++) {
+		task_stop(&c->probes[i].task);
+		if (c->probes[i].dial)
+			dial_close(c->probes[i].dial);
+		free(c->probes[i].dial);
+	}
+	for (int i = 0; i < c->host_count; i++)
+		resolve_close(&c->hosts[i].look_up);
+	timer_stop(&c->timer);
+	task_stop(&c->task);
+	free(c->probes);
+	free(c->hosts);
+}
+
+/* What a run that is over has to say: the status, unless stdout took less than all of it. */
+static int conclude(const struct check *c, int r)
+{
+	if (r == 0 && c->printed < c->targets->count)
+		r = -ENOMEM;
+	if (r < 0) {
+		diag_failure("check: %s", strerror(-r));
+		return exitcode_for(r, EXIT_RESOURCES);
+	}
+	if (!ferror(stdout))
+		return c->status;
+	if (errno == EPIPE)
+		return EXIT_SIGNAL + SIGPIPE;
+	diag_failure("write to stdout: %s", strerror(errno));
+	return EXIT_LOCAL;
+}
+
+int check_run(const struct settings *s, const struct targets *t)
+{
+	struct check c = {.settings = s, .dial = s->dial, .targets = t, .most = at_a_time()};
+	int r;
+
+	task_init(&c.task, run);
+	timer_init(&c.timer, &c.task);
+	r = set_up(&c);
+	if (r == 0) {
+		timer_set(&c.timer, s->session.deadline);
+		task_wake(&c.task);
+		r = loop_run();
+	}
+	r = conclude(&c, r);
+	tear_down(&c);
+	return r;
+}

@@ -1,0 +1,432 @@
+#include "cmd/options.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/diag.h"
+#include "base/exitcode.h"
+#include "base/num.h"
+#include "cmd/cmd.h"
+
+/* How the argument of an option is read, and what lies at its offset in struct settings. */
+enum kind {
+	FLAG,          /* no argument; a bool that becomes true */
+	COUNT,         /* no argument; an int that grows */
+	NUMBER,        /* an int64_t from min to max */
+	TIME,          /* an nsec */
+	OPTIONAL_TIME, /* an nsec, and the bool at `also` becomes true */
+	STRING,        /* a const char * into argv */
+	OPTIONAL_STRING, /* a const char *, and the bool at `also` becomes true */
+	KEEPALIVE,     /* a struct keepalive */
+};
+
+struct option_row {
+	const char *name;
+	char letter; /* 0: only long */
+	enum kind kind;
+	enum command_set in;
+	size_t offset, also;
+	int64_t min, max;
+	const char *argument; /* its name in --help; NULL: none */
+	const char *help;
+	const char *excludes; /* names of the options it cannot be used with, or NULL */
+	const char *needs;    /* names of options of which it needs one, or NULL */
+};
+
+#define AT(member) offsetof(struct settings, member)
+
+static const struct option_row table[] = {
+	/* the two flows */
+	{"quit-after", 'q', TIME, IN_BOTH, AT(session.quit_after), 0, 0, 0, "TIME",
+	 "once one flow has ended, give the other at most TIME", "greet check recv-only", NULL},
+	{"no-shutdown", 0, FLAG, IN_BOTH, AT(session.no_shutdown), 0, 0, 0, NULL,
+	 "send no FIN at the end of stdin, only at the session's end", "greet check recv-only", NULL},
+	{"send-only", 0, FLAG, IN_BOTH, AT(session.send_only), 0, 0, 0, NULL,
+	 "write nothing that is received", "recv-only greet check", NULL},
+	{"recv-only", 0, FLAG, IN_BOTH, AT(session.recv_only), 0, 0, 0, NULL,
+	 "leave stdin alone, send nothing", "greet check", NULL},
+	{"greet", 'g', OPTIONAL_STRING, IN_BOTH, AT(session.greeting), AT(greet), 0, 0, "TEXT",
+	 "exchange one greeting instead of stdin and stdout", "check", NULL},
+
+	/* connecting */
+	{"retry", 0, OPTIONAL_TIME, IN_CONNECT, AT(dial.retry_for), AT(dial.retry), 0, 0, "TIME",
+	 "while nobody accepts, try again for TIME (none: for ever)", NULL, NULL},
+	{"retry-interval", 0, TIME, IN_CONNECT, AT(dial.retry_interval), 0, 1, 0, "TIME",
+	 "pause before the first new try (100ms); grows to 1s", NULL, "retry"},
+	{"source", 's', STRING, IN_CONNECT, AT(dial.source), 0, 0, 0, "ADDR", "connect from this address",
+	 NULL, NULL},
+	{"source-port", 'p', NUMBER, IN_CONNECT, AT(dial.source_port), 0, 1, 65535, "PORT",
+	 "connect from this port", NULL, NULL},
+	{"check", 'z', FLAG, IN_CONNECT, AT(check), 0, 0, 0, NULL,
+	 "only try whether HOST accepts at PORTS; exchange no data", NULL, NULL},
+
+	/* listening */
+	{"keep-open", 'k', FLAG, IN_LISTEN, AT(server.keep_open), 0, 0, 0, NULL,
+	 "go on to the next connection", NULL, NULL},
+	{"max-connections", 'm', NUMBER, IN_LISTEN, AT(server.max_connections), 0, 1, 1000000, "N",
+	 "serve at most N at a time (100), let more wait", NULL, "greet"},
+	{"max-per-host", 0, NUMBER, IN_LISTEN, AT(server.max_per_host), 0, 1, 1000000, "N",
+	 "serve at most N of one address at a time, close more", NULL, "greet"},
+	{"backlog", 0, NUMBER, IN_LISTEN, AT(listen.backlog), 0, 1, INT32_MAX, "N",
+	 "let at most N connections wait to be accepted", NULL, NULL},
+	{"reuse-port", 0, FLAG, IN_LISTEN, AT(listen.reuse_port), 0, 0, 0, NULL,
+	 "share the port with listeners that say so, too", NULL, NULL},
+	{"port-file", 0, STRING, IN_LISTEN, AT(announce.port_file), 0, 0, 0, "FILE",
+	 "when listening, write the port to FILE", NULL, NULL},
+	{"ready-fd", 0, NUMBER, IN_LISTEN, AT(announce.ready_fd), 0, 3, INT32_MAX, "N",
+	 "when listening, write the port to descriptor N and close it", NULL, NULL},
+	{"drain", 0, TIME, IN_LISTEN, AT(server.drain), 0, 0, 0, "TIME",
+	 "on SIGTERM or SIGINT, let sessions go on for TIME (0)", NULL, NULL},
+
+	/* addresses */
+	{"ipv4", '4', FLAG, IN_BOTH, AT(ipv4), 0, 0, 0, NULL, "use IPv4 only", "ipv6", NULL},
+	{"ipv6", '6', FLAG, IN_BOTH, AT(ipv6), 0, 0, 0, NULL, "use IPv6 only", NULL, NULL},
+	{"numeric", 'n', FLAG, IN_BOTH, AT(numeric), 0, 0, 0, NULL, "look up no names", NULL, NULL},
+
+	/* limits on time */
+	{"timeout", 'w', TIME, IN_BOTH, AT(timeout), 0, 1, 0, "TIME", "wait at most TIME for a connection",
+	 NULL, NULL},
+	{"idle-timeout", 'i', TIME, IN_BOTH, AT(session.idle_timeout), 0, 1, 0, "TIME",
+	 "end a session in which no byte moves for TIME", "check", NULL},
+	{"deadline", 0, TIME, IN_BOTH, AT(deadline), 0, 1, 0, "TIME", "end the whole run after TIME", NULL,
+	 NULL},
+	{"keepalive", 0, KEEPALIVE, IN_BOTH, AT(keepalive), 0, 0, 0, "IDLE[,INTERVAL[,COUNT]]",
+	 "probe a silent peer (60,10,6)", "no-keepalive", NULL},
+	{"no-keepalive", 0, FLAG, IN_BOTH, AT(keepalive.off), 0, 0, 0, NULL, "do not probe", NULL, NULL},
+
+	/* seeing */
+	{"verbose", 'v', COUNT, IN_BOTH, AT(verbose), 0, 0, 0, NULL,
+	 "tell each step; twice: each attempt, and TCP_INFO", "quiet", NULL},
+	{"quiet", 0, FLAG, IN_BOTH, AT(quiet), 0, 0, 0, NULL, "do not tell of failures", NULL, NULL},
+	{"help", 'h', FLAG, IN_BOTH, AT(help), 0, 0, 0, NULL, "show this", NULL, NULL},
+};
+
+#define ROWS (sizeof table / sizeof *table)
+#define FIRST_CODE 256 /* getopt_long answers FIRST_CODE + row, above all letters */
+
+static int has_argument(const struct option_row *row)
+{
+	switch (row->kind) {
+	case FLAG:
+	case COUNT:
+		return no_argument;
+	case OPTIONAL_TIME:
+	case OPTIONAL_STRING:
+		return optional_argument;
+	default:
+		return required_argument;
+	}
+}
+
+/* --- parsing --- */
+
+/* The arrays that getopt_long wants, made of the table. */
+struct getopt_arrays {
+	struct option longs[ROWS + 1];
+	char letters[3 * ROWS + 3];
+};
+
+static void make_arrays(struct getopt_arrays *a)
+{
+	char *at = a->letters;
+
+	/* '-': operands come in their order, so that those behind "--" can be told apart; ':' no messages */
+	*at++ = '-';
+	*at++ = ':';
+	for (size_t i = 0; i < ROWS; i++) {
+		int argument = has_argument(&table[i]);
+
+		a->longs[i] = (struct option){table[i].name, argument, NULL, FIRST_CODE + (int)i};
+		if (!table[i].letter)
+			continue;
+		*at++ = table[i].letter;
+		for (int colons = argument; colons > 0; colons--)
+			*at++ = ':';
+	}
+	*at = '\0';
+	a->longs[ROWS] = (struct option){0};
+}
+
+/* A usage error: one line, and where to read more. */
+static int __attribute__((format(printf, 2, 3))) usage(const struct settings *s, const char *format, ...)
+{
+	char what[600];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(what, sizeof what, format, args);
+	va_end(args);
+	diag_failure("%s (see tcptool %s --help)", what, s->command == IN_LISTEN ? "listen" : "connect");
+	return EXIT_USAGE;
+}
+
+/* The range of a number, in the words of the error message. */
+static int bad_number(const struct settings *s, const struct option_row *row, const char *word)
+{
+	return usage(s, "--%s: '%.100s' is not a number from %" PRId64 " to %" PRId64, row->name, word,
+		     row->min, row->max);
+}
+
+static int store_time(const struct settings *s, const struct option_row *row, const char *word, nsec *out)
+{
+	nsec span;
+
+	if (num_time(word, &span) < 0)
+		return usage(s, "--%s: '%.100s' is not a time such as 500ms, 1.5, 2m or 1h", row->name, word);
+	if (span < row->min)
+		return usage(s, "--%s: the time must be more than 0", row->name);
+	*out = span;
+	return 0;
+}
+
+/* Stores what an option says where its row points. Returns 0 or EXIT_USAGE. */
+static int store(struct settings *s, const struct option_row *row, const char *word)
+{
+	void *at = (char *)s + row->offset;
+	bool *also = (void *)((char *)s + row->also);
+
+	switch (row->kind) {
+	case FLAG:
+		*(bool *)at = true;
+		return 0;
+	case COUNT:
+		if (*(int *)at < 2)
+			++*(int *)at;
+		return 0;
+	case NUMBER:
+		return num_parse(word, row->min, row->max, at) < 0 ? bad_number(s, row, word) : 0;
+	case OPTIONAL_TIME:
+		*also = true;
+		return word ? store_time(s, row, word, at) : 0;
+	case TIME:
+		return store_time(s, row, word, at);
+	case OPTIONAL_STRING:
+		*also = true;
+		*(const char **)at = word;
+		return 0;
+	case STRING:
+		if (*word == '\0')
+			return usage(s, "--%s: the argument is empty", row->name);
+		*(const char **)at = word;
+		return 0;
+	case KEEPALIVE:
+		if (keepalive_parse(word, at) < 0)
+			return usage(s, "--%s: '%.100s' is not IDLE[,INTERVAL[,COUNT]]", row->name, word);
+		return 0;
+	}
+	return EXIT_USAGE;
+}
+
+/* What getopt_long could not take: the word as it was typed, and why. */
+static int refuse(const struct settings *s, int answer, char **argv)
+{
+	const char *word = argv[optind - 1];
+
+	if (optopt >= FIRST_CODE) {
+		const char *name = table[optopt - FIRST_CODE].name;
+
+		return usage(s, answer == ':' ? "--%s needs an argument" : "--%s takes no argument", name);
+	}
+	if (answer == ':')
+		return usage(s, "-%c needs an argument", optopt);
+	if (optopt)
+		return usage(s, "unknown option -%c", optopt);
+	return usage(s, "unknown or ambiguous option %.100s", word);
+}
+
+static const struct option_row *row_of_letter(int letter)
+{
+	for (size_t i = 0; i < ROWS; i++)
+		if (table[i].letter == letter)
+			return &table[i];
+	return NULL;
+}
+
+/* Takes one option. Returns 0 or EXIT_USAGE. */
+static int take(struct settings *s, int answer, char **argv, bool *seen)
+{
+	const struct option_row *row;
+
+	if (answer == '?' || answer == ':')
+		return refuse(s, answer, argv);
+	row = answer >= FIRST_CODE ? &table[answer - FIRST_CODE] : row_of_letter(answer);
+	if (!(row->in & s->command))
+		return usage(s, "--%s is an option of tcptool %s", row->name,
+			     s->command == IN_LISTEN ? "connect" : "listen");
+	seen[row - table] = true;
+	return store(s, row, optarg);
+}
+
+/* Reads options and operands until the end or "--". Returns 0 or EXIT_USAGE. */
+static int read_words(struct settings *s, int argc, char **argv, bool *seen)
+{
+	struct getopt_arrays arrays;
+	int answer, r;
+
+	make_arrays(&arrays);
+	opterr = 0;
+	while ((answer = getopt_long(argc, argv, arrays.letters, arrays.longs, NULL)) != -1) {
+		if (answer == 1) {
+			s->operands[s->operand_count++] = optarg;
+			continue;
+		}
+		r = take(s, answer, argv, seen);
+		if (r)
+			return r;
+	}
+	if (optind < argc)
+		return usage(s, "nothing may follow --");
+	return 0;
+}
+
+/* --- what goes with what --- */
+
+/* The first option named in `names` (blanks between) that was seen, or NULL. */
+static const char *first_seen(const char *names, const bool *seen)
+{
+	for (size_t i = 0; i < ROWS; i++) {
+		size_t length = strlen(table[i].name);
+
+		if (!seen[i])
+			continue;
+		for (const char *at = names; at; at = strchr(at, ' ') ? strchr(at, ' ') + 1 : NULL)
+			if (strncmp(at, table[i].name, length) == 0 && strchr(" ", at[length]))
+				return table[i].name;
+	}
+	return NULL;
+}
+
+static int check_relations(const struct settings *s, const bool *seen)
+{
+	for (size_t i = 0; i < ROWS; i++) {
+		const struct option_row *row = &table[i];
+		const char *other;
+
+		if (!seen[i])
+			continue;
+		other = row->excludes ? first_seen(row->excludes, seen) : NULL;
+		if (other)
+			return usage(s, "--%s cannot be used with --%s", row->name, other);
+		if (row->needs && !first_seen(row->needs, seen))
+			return usage(s, "--%s needs --%s", row->name, row->needs);
+	}
+	return 0;
+}
+
+static int check_source(const struct settings *s)
+{
+	struct endpoint source;
+
+	if (s->dial.source && endpoint_parse(s->dial.source, &source) != HOST_ADDRESS)
+		return usage(s, "--source: '%.100s' is not an address", s->dial.source);
+	return 0;
+}
+
+static int check_ready_fd(const struct settings *s)
+{
+	int fd = (int)s->announce.ready_fd, flags;
+
+	if (fd == 0)
+		return 0;
+	flags = fcntl(fd, F_GETFL);
+	if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY)
+		return usage(s, "--ready-fd: descriptor %d is not open for writing", fd);
+	return 0;
+}
+
+/* --- defaults before, conclusions after --- */
+
+static void set_defaults(struct settings *s, enum command_set command)
+{
+	memset(s, 0, sizeof *s);
+	s->command = command;
+	s->keepalive = KEEPALIVE_DEFAULT;
+	s->session.quit_after = -1;
+	s->server.max_connections = 100;
+}
+
+/* Spreads what one option says to all the layers it concerns. */
+static void conclude(struct settings *s)
+{
+	int family = s->ipv4 ? AF_INET : s->ipv6 ? AF_INET6 : AF_UNSPEC;
+
+	s->dial.family = s->listen.family = family;
+	s->dial.timeout = s->server.wait = s->timeout;
+	s->dial.keepalive = s->session.keepalive = s->keepalive;
+	s->session.deadline = s->deadline ? clock_after(clock_now(), s->deadline) : NSEC_NEVER;
+	s->session.keep_stdout = s->server.keep_open;
+	s->session.dial = &s->dial;
+	s->server.session = &s->session;
+}
+
+int options_parse(struct settings *s, enum command_set command, int argc, char **argv)
+{
+	bool seen[ROWS] = {false};
+	int r;
+
+	set_defaults(s, command);
+	s->operands = calloc((size_t)argc + 1, sizeof *s->operands);
+	if (!s->operands)
+		return EXIT_RESOURCES;
+	r = read_words(s, argc, argv, seen);
+	if (r)
+		return r;
+	if (s->help)
+		return options_help(command);
+	r = check_relations(s, seen);
+	if (r == 0)
+		r = check_source(s);
+	if (r == 0)
+		r = check_ready_fd(s);
+	if (r)
+		return r;
+	diag_set_level(s->quiet ? DIAG_QUIET : s->verbose);
+	conclude(s);
+	return 0;
+}
+
+void options_free(struct settings *s)
+{
+	free(s->operands);
+	s->operands = NULL;
+}
+
+/* --- help --- */
+
+static void print_row(const struct option_row *row)
+{
+	char left[64];
+	int argument = has_argument(row);
+
+	snprintf(left, sizeof left, "%s%s--%s%s%s%s",
+		 row->letter ? (char[]){'-', row->letter, ',', '\0'} : "   ", " ", row->name,
+		 argument == optional_argument ? "[=" : argument ? "=" : "",
+		 row->argument ? row->argument : "", argument == optional_argument ? "]" : "");
+	/* a long one has a line of its own */
+	if (strlen(left) > 28)
+		printf("  %s\n  %-28s  %s\n", left, "", row->help);
+	else
+		printf("  %-28s  %s\n", left, row->help);
+}
+
+int options_help(enum command_set command)
+{
+	if (command == IN_LISTEN)
+		printf("usage: tcptool listen [OPTION]... [HOST] PORT\n"
+		       "Wait for a connection; join it to stdin and stdout.\n\n");
+	else
+		printf("usage: tcptool connect [OPTION]... HOST PORT\n"
+		       "       tcptool connect --check [OPTION]... HOST PORTS | HOST:PORT...\n"
+		       "Make a connection; join it to stdin and stdout.\n\n");
+	for (size_t i = 0; i < ROWS; i++)
+		if (table[i].in & command)
+			print_row(&table[i]);
+	printf("\nHOST:PORT, [IPV6]:PORT and :PORT do as well. TIME: 500ms, 1.5 (seconds), 2m, 1h.\n");
+	return help_finish();
+}

@@ -1,0 +1,54 @@
+/*
+ * The command line. One table describes every option: getopt_long's arrays, --help, the ranges and
+ * the checks of what goes with what all come from it, and a test holds the man page against it.
+ */
+#ifndef CMD_OPTIONS_H
+#define CMD_OPTIONS_H
+
+#include <stdbool.h>
+
+#include "net/dial.h"
+#include "net/listener.h"
+#include "session/announce.h"
+#include "session/server.h"
+#include "session/session.h"
+
+/* The subcommands, as a set: an option belongs to one or both. */
+enum command_set { IN_CONNECT = 1, IN_LISTEN = 2, IN_BOTH = 3 };
+
+/* All that a command line says. The parts are what the layers below take. */
+struct settings {
+	enum command_set command;
+	struct dial_settings dial;
+	struct listen_settings listen;
+	struct announce_settings announce;
+	struct session_settings session;
+	struct server_settings server;
+
+	bool greet;  /* --greet */
+	bool check;  /* --check */
+	bool quiet;  /* --quiet */
+	bool help;   /* --help: it has been printed, there is nothing to do */
+	int verbose; /* -v: how often */
+	bool ipv4, ipv6, numeric;
+	nsec timeout;  /* -w */
+	nsec deadline; /* --deadline, from the start; 0: none */
+	struct keepalive keepalive;
+
+	char **operands; /* the words that are no options, NULL at the end */
+	int operand_count;
+};
+
+/*
+ * Parses argv[1...] for `command`, argv[0] being its name, into *s. Sets how much diagnostics say.
+ * Prints --help itself. Returns 0, or EXIT_USAGE after one line on stderr. *s points into argv and
+ * owns `operands`: options_free(). With s->help the help has been printed and nothing is left to do.
+ */
+int options_parse(struct settings *s, enum command_set command, int argc, char **argv);
+
+void options_free(struct settings *s);
+
+/* Prints the table as help for `command` to stdout. Returns EXIT_OK or EXIT_LOCAL. */
+int options_help(enum command_set command);
+
+#endif

@@ -1,0 +1,47 @@
+/* tcptool: pick the command, run it, end as it says. All else is in the rooms beside this file. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/diag.h"
+#include "base/exitcode.h"
+#include "base/fd.h"
+#include "cmd/cmd.h"
+#include "loop/signals.h"
+
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv);
+} commands[] = {
+	{"listen", cmd_listen},   {"connect", cmd_connect}, {"--help", cmd_help},
+	{"-h", cmd_help},         {"help", cmd_help},       {"--version", cmd_version},
+	{"-V", cmd_version},
+};
+
+static int run_command(int argc, char **argv)
+{
+	if (argc < 1) {
+		diag_failure("no command: try tcptool --help");
+		return EXIT_USAGE;
+	}
+	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+		if (strcmp(argv[0], commands[i].name) == 0)
+			return commands[i].run(argc, argv);
+	diag_failure("unknown command '%.100s': it is listen or connect (see tcptool --help)", argv[0]);
+	return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	int status;
+
+	if (fd_open_standard() < 0)
+		return EXIT_LOCAL;
+	signals_ignore_pipe();
+	status = run_command(argc - 1, argv + 1);
+	if (status <= EXIT_SIGNAL)
+		return status;
+	signals_die(status - EXIT_SIGNAL);
+	/* still here: the signal is ignored, so the reason has to be told after all */
+	diag_failure("write to stdout: %s", strerror(EPIPE));
+	return EXIT_LOCAL;
+}

@@ -1,0 +1,24 @@
+/* The server: accepts connections, makes each a session, and decides when it is all over. */
+#ifndef SESSION_SERVER_H
+#define SESSION_SERVER_H
+
+#include "net/listener.h"
+#include "session/session.h"
+
+struct server_settings {
+	bool keep_open;          /* go on to the next connection: -k */
+	int64_t max_connections; /* served at the same time; more wait in the backlog: -m */
+	int64_t max_per_host;    /* from one address; more are closed at once; 0: no limit */
+	nsec wait;               /* how long to wait for a connection: -w; 0: for ever */
+	nsec drain;              /* how long sessions may go on after SIGTERM: --drain */
+	const struct session_settings *session;
+};
+
+/*
+ * Serves the connections of `l`, which is listening, until one has been served (or, with keep_open,
+ * for ever), a limit has passed or SIGTERM or SIGINT came. Runs the loop; closes the listener.
+ * Returns the exit status; EXIT_SIGNAL and a number when that signal is to be died of.
+ */
+int server_run(const struct server_settings *, struct listener *l);
+
+#endif

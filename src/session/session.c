@@ -1,0 +1,254 @@
+#include "session/session.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/diag.h"
+#include "base/exitcode.h"
+#include "net/tcpinfo.h"
+
+/* --- what it waits for --- */
+
+void session_want(struct session *s, int fd, unsigned events)
+{
+	for (int i = 0; i < SESSION_WATCHES; i++) {
+		struct watch *w = &s->watches[i];
+
+		if (w->fd < 0)
+			watch_init(w, fd, &s->task);
+		if (w->fd == fd) {
+			s->wanted[i] |= events;
+			return;
+		}
+	}
+}
+
+void session_wake_at(struct session *s, nsec when)
+{
+	if (when < s->wake_at)
+		s->wake_at = when;
+}
+
+bool session_got_error(const struct session *s, int fd)
+{
+	for (int i = 0; i < SESSION_WATCHES; i++)
+		if (s->watches[i].fd == fd && (s->watches[i].got & FD_ERROR))
+			return true;
+	return false;
+}
+
+void session_forget(struct session *s, int fd)
+{
+	for (int i = 0; i < SESSION_WATCHES; i++) {
+		if (fd < 0 || s->watches[i].fd != fd)
+			continue;
+		watch_for(&s->watches[i], FD_NOTHING);
+		watch_init(&s->watches[i], -1, &s->task);
+		s->wanted[i] = FD_NOTHING;
+	}
+}
+
+static void forget_wishes(struct session *s)
+{
+	memset(s->wanted, 0, sizeof s->wanted);
+	s->wake_at = NSEC_NEVER;
+}
+
+/* Turns what the stage asked for into watches and a timer. Returns 0 or -errno. */
+static int wait_for_wishes(struct session *s)
+{
+	for (int i = 0; i < SESSION_WATCHES; i++) {
+		int r;
+
+		if (s->watches[i].fd < 0)
+			continue;
+		s->watches[i].got = 0;
+		r = watch_for(&s->watches[i], s->wanted[i]);
+		if (r < 0)
+			return r;
+	}
+	timer_set(&s->timer, s->wake_at);
+	return 0;
+}
+
+/* --- its life --- */
+
+uint64_t session_sent(const struct session *s)
+{
+	return s->out.moved;
+}
+
+uint64_t session_received(const struct session *s)
+{
+	return s->in.moved;
+}
+
+/* Who it is with, as it begins each of its messages. */
+static const char *words(const struct session *s, char *buf, size_t size)
+{
+	char text[ENDPOINT_TEXT];
+
+	snprintf(buf, size, "connection %s %s port %u", s->incoming ? "from" : "to",
+		 endpoint_text(&s->peer, text), endpoint_port(&s->peer));
+	return buf;
+}
+
+/* Tells under -v how it went, and under -vv what the kernel knows about it. */
+static void tell_end(const struct session *s)
+{
+	struct tcpinfo info;
+	char who[128], text[256];
+
+	if (!s->remote || diag_level() < DIAG_STEPS)
+		return;
+	words(s, who, sizeof who);
+	diag_step("%s: closed, sent %" PRIu64 " bytes, received %" PRIu64 " bytes, %.3f s", who,
+		  session_sent(s), session_received(s), (double)(clock_now() - s->began) / NSEC_PER_SEC);
+	if (diag_level() >= DIAG_DETAILS && tcpinfo_read(s->remote->rfd, &info) == 0)
+		diag_detail("%s: %s", who, tcpinfo_words(&info, text, sizeof text));
+}
+
+/* The only teardown: stops all waiting, closes what is open, and tells the owner. */
+static void end(struct session *s)
+{
+	tell_end(s);
+	for (; *s->plan; s->plan++)
+		if ((*s->plan)->leave)
+			(*s->plan)->leave(s);
+	for (int i = 0; i < SESSION_WATCHES; i++)
+		session_forget(s, s->watches[i].fd);
+	timer_stop(&s->timer);
+	task_stop(&s->task);
+	if (s->relaying) {
+		flow_close(&s->out);
+		flow_close(&s->in);
+	}
+	if (s->local)
+		s->local->ops->close(s->local);
+	if (s->remote)
+		s->remote->ops->close(s->remote);
+	s->ended(s);
+}
+
+void session_end(struct session *s, int status)
+{
+	if (!s->status)
+		s->status = status;
+	end(s);
+}
+
+enum stage_result session_fail(struct session *s, int status, const char *format, ...)
+{
+	char who[128], what[512];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(what, sizeof what, format, args);
+	va_end(args);
+	if (s->remote)
+		diag_failure("%s: %s", words(s, who, sizeof who), what);
+	else
+		diag_failure("%s", what);
+	if (!s->status)
+		s->status = status;
+	return STAGE_FAILED;
+}
+
+/* No byte for too long? Starts the idle clock anew whenever something has moved. */
+static enum stage_result check_idle(struct session *s, nsec now)
+{
+	uint64_t moved = s->in.moved + s->out.moved;
+	nsec limit = s->settings->idle_timeout;
+	char text[32];
+
+	if (limit == 0 || !s->remote)
+		return STAGE_DONE;
+	if (moved != s->progress || s->idle_since == 0) {
+		s->progress = moved;
+		s->idle_since = now;
+	}
+	if (now >= clock_after(s->idle_since, limit))
+		return session_fail(s, EXIT_TIMEDOUT, "no byte in either direction for %s (--idle-timeout)",
+				    clock_words(limit, text, sizeof text));
+	session_wake_at(s, clock_after(s->idle_since, limit));
+	return STAGE_DONE;
+}
+
+/* Has one of the limits that hold in every stage passed? */
+static enum stage_result check_limits(struct session *s, nsec now)
+{
+	if (now >= s->settings->deadline)
+		return session_fail(s, EXIT_TIMEDOUT, "the time for the whole run is over (--deadline)");
+	session_wake_at(s, s->settings->deadline);
+	return check_idle(s, now);
+}
+
+/* Steps the plan until it waits, fails or has come to its end. */
+static enum stage_result advance(struct session *s)
+{
+	nsec now = clock_now();
+	enum stage_result r;
+
+	do {
+		forget_wishes(s);
+		r = (*s->plan)->step(s, now);
+		if (r != STAGE_DONE)
+			break;
+		if ((*s->plan)->leave)
+			(*s->plan)->leave(s);
+		s->plan++;
+	} while (*s->plan);
+	if (r != STAGE_WAIT)
+		return r;
+	r = check_limits(s, now);
+	return r == STAGE_DONE ? STAGE_WAIT : r;
+}
+
+static void run(struct task *task)
+{
+	struct session *s = list_entry(task, struct session, task);
+	enum stage_result r = advance(s);
+	int e;
+
+	if (r == STAGE_WAIT) {
+		e = wait_for_wishes(s);
+		if (e == 0)
+			return;
+		session_fail(s, exitcode_for(e, EXIT_LOCAL), "cannot wait: %s", strerror(-e));
+	}
+	end(s);
+}
+
+void session_start(struct session *s, const struct session_settings *settings, int sock,
+		   const struct endpoint *peer, void (*ended)(struct session *))
+{
+	memset(s, 0, sizeof *s);
+	s->settings = settings;
+	s->ended = ended;
+	s->plan = settings->plan;
+	s->began = clock_now();
+	s->quit_at = NSEC_NEVER;
+	list_init(&s->link);
+	list_init(&s->turn_link);
+	task_init(&s->task, run);
+	timer_init(&s->timer, &s->task);
+	for (int i = 0; i < SESSION_WATCHES; i++)
+		watch_init(&s->watches[i], -1, &s->task);
+	s->incoming = sock >= 0;
+	if (sock >= 0) {
+		sockopt_prepare(sock, &settings->keepalive);
+		session_connected(s, sock, peer);
+	}
+	task_wake(&s->task);
+}
+
+void session_connected(struct session *s, int sock, const struct endpoint *peer)
+{
+	s->peer = *peer;
+	stream_sock_open(&s->sock, sock);
+	s->remote = &s->sock.stream;
+}

@@ -1,0 +1,133 @@
+/*
+ * A session is one conversation: a connection, what is joined to it, and the stages it goes through.
+ *
+ * Its life is a plan, a list of stages; each is stepped until it is done. Whatever wakes a session
+ * (a descriptor, a timer, its owner) leads to the same function, which steps the present stage and then
+ * asks anew what to wait for: nothing is remembered from one wake-up to the next but the state itself.
+ */
+#ifndef SESSION_SESSION_H
+#define SESSION_SESSION_H
+
+#include "flow/flow.h"
+#include "loop/timer.h"
+#include "net/dial.h"
+#include "net/endpoint.h"
+#include "stream/stream.h"
+
+struct session;
+struct greeting;
+
+enum stage_result {
+	STAGE_WAIT,   /* not yet: session_want() and session_wake_at() say for what */
+	STAGE_DONE,   /* on to the next */
+	STAGE_FAILED, /* session_fail() has been called: the session is over */
+};
+
+/* One stage: what starts it (may be NULL), what carries it on, and what it leaves behind (may be NULL). */
+struct stage {
+	const char *name;
+	enum stage_result (*step)(struct session *, nsec now);
+	void (*leave)(struct session *);
+};
+
+extern const struct stage stage_dial;       /* connect to settings->host */
+extern const struct stage stage_relay;      /* stdin to the socket, the socket to stdout */
+extern const struct stage stage_greet_guest; /* the greeting, as the one who connected */
+extern const struct stage stage_greet_host;  /* the greeting, as the one who was connected to */
+extern const struct stage stage_settle;     /* everything sent is acknowledged */
+
+/* What holds for every session of a run. */
+struct session_settings {
+	const struct stage *const *plan; /* ends with NULL */
+	bool send_only, recv_only, no_shutdown;
+	bool keep_stdout;     /* more sessions will write to it */
+	nsec quit_after;      /* -q; negative: not given */
+	nsec idle_timeout;    /* -i; 0: none */
+	nsec deadline;        /* the moment at which the run ends; NSEC_NEVER: none */
+	const char *greeting; /* the text to greet with; NULL: the tutorial's own */
+	struct keepalive keepalive;
+	/* for stage_dial */
+	const struct dial_settings *dial;
+	const char *host;
+	uint16_t port;
+};
+
+/* Who may write a whole message to stdout now; the others wait in line. */
+struct turn {
+	struct session *holder;
+	struct list waiting;
+};
+
+#define SESSION_WATCHES 3 /* the socket, stdin, stdout */
+
+struct session {
+	/* the owner's */
+	const struct session_settings *settings;
+	void (*ended)(struct session *); /* called last; may free the session */
+	struct list link;
+	struct turn *turn;
+	int status; /* how it ended: enum exitcode, or EXIT_SIGNAL and a number */
+
+	struct task task;
+	const struct stage *const *plan; /* the present stage */
+	struct endpoint peer;
+	bool incoming; /* the peer connected to us */
+	nsec began;
+
+	struct dial *dial; /* while dialing */
+	struct stream_sock sock;
+	struct stream_fd stdio;
+	struct stream *remote, *local; /* NULL until connected */
+	struct flow out, in;           /* stdin to socket, socket to stdout */
+	struct greeting *greeting;     /* while greeting */
+	struct list turn_link;
+
+	struct watch watches[SESSION_WATCHES];
+	unsigned wanted[SESSION_WATCHES];
+	struct timer timer;
+	nsec wake_at;
+	nsec idle_since, quit_at;
+	uint64_t progress;      /* the sum of what had moved when the idle clock last started */
+	uint64_t sent_at_end;   /* what we had sent when the peer's end came */
+	bool relaying;          /* the flows are set up */
+	bool output_ended;      /* stdout is closed */
+	bool drop_input;        /* what still comes is read and dropped, so that no RST answers it */
+	bool abandoned;         /* -q ended it: wait for nothing any more */
+	nsec settle_pause;
+};
+
+/*
+ * Makes `s` a session and wakes it. `sock` is an accepted connection from `peer`, the session's from
+ * now on; or -1 for a plan that begins with stage_dial. The settings must outlive it.
+ */
+void session_start(struct session *s, const struct session_settings *, int sock,
+		   const struct endpoint *peer, void (*ended)(struct session *));
+
+/* Takes the session's socket over from a stage that has connected it. */
+void session_connected(struct session *s, int sock, const struct endpoint *peer);
+
+/* While a stage steps: wake it when `events` come on `fd`; wake it at the moment `when`. */
+void session_want(struct session *s, int fd, unsigned events);
+void session_wake_at(struct session *s, nsec when);
+
+/* True when the last wait brought an error or a hang-up on `fd`. */
+bool session_got_error(const struct session *s, int fd);
+
+/* Stops watching `fd`, which is about to be closed. */
+void session_forget(struct session *s, int fd);
+
+/*
+ * The session has failed: says so ("connection to 192.0.2.1 port 80: ..."), sets the status unless
+ * an earlier failure has, and returns STAGE_FAILED.
+ */
+enum stage_result session_fail(struct session *s, int status, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Ends it from outside with `status`, saying nothing; `ended` is called. */
+void session_end(struct session *s, int status);
+
+/* Bytes each way so far. */
+uint64_t session_sent(const struct session *s);
+uint64_t session_received(const struct session *s);
+
+#endif

@@ -1,0 +1,76 @@
+/*
+ * The last stage: what was sent has been acknowledged, so that success can be promised. Our side is
+ * shut down; input that nobody wants any more is read and dropped, since closing a socket that holds
+ * some would send a reset and could destroy what the peer has not read yet (RFC 1122, 4.2.2.13).
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/exitcode.h"
+#include "net/tcpinfo.h"
+#include "session/session.h"
+
+#define FIRST_PAUSE NSEC_PER_MSEC
+#define LONGEST_PAUSE (32 * NSEC_PER_MSEC)
+#define DROP_ROUNDS 16
+
+/* Reads what has come and drops it. Returns true while more may come. */
+static bool drop_input(struct session *s)
+{
+	char sink[16384];
+
+	if (!s->drop_input)
+		return false;
+	for (int i = 0; i < DROP_ROUNDS; i++) {
+		ssize_t got = s->remote->ops->read(s->remote, sink, sizeof sink);
+
+		if (got == -EAGAIN) {
+			session_want(s, s->remote->rfd, s->remote->rwait);
+			return true;
+		}
+		if (got <= 0) {
+			s->drop_input = false;
+			return false;
+		}
+	}
+	task_wake(&s->task);
+	return true;
+}
+
+static enum stage_result connection_lost(struct session *s, int bytes)
+{
+	int error = 0;
+	socklen_t length = sizeof error;
+
+	getsockopt(s->remote->wfd, SOL_SOCKET, SO_ERROR, &error, &length);
+	if (error == 0 || error == EPIPE)
+		error = ECONNRESET;
+	return session_fail(s, EXIT_LOST, "%s (%d bytes sent were not acknowledged)", strerror(error),
+			    bytes);
+}
+
+static enum stage_result step(struct session *s, nsec now)
+{
+	int r, unacknowledged;
+
+	if (s->abandoned)
+		return STAGE_DONE;
+	r = s->remote->ops->shut(s->remote);
+	if (r == -EAGAIN)
+		session_want(s, s->remote->wfd, s->remote->wwait);
+	drop_input(s);
+	unacknowledged = sockopt_unacknowledged(s->remote->wfd);
+	if (r == 0 && unacknowledged == 0)
+		return STAGE_DONE;
+	if (tcpinfo_closed(s->remote->wfd))
+		return connection_lost(s, unacknowledged);
+	/* no event tells of an acknowledgement: look again, soon at first, then less often */
+	s->settle_pause = s->settle_pause == 0 ? FIRST_PAUSE : s->settle_pause * 2;
+	if (s->settle_pause > LONGEST_PAUSE)
+		s->settle_pause = LONGEST_PAUSE;
+	session_wake_at(s, now + s->settle_pause);
+	return STAGE_WAIT;
+}
+
+const struct stage stage_settle = {"settle", step, NULL};
