@@ -14,12 +14,31 @@ void flow_init(struct flow *f, struct stream *src, struct stream *dst)
 
 static bool fail(struct flow *f, ssize_t error, enum flow_sides culprit)
 {
-	if (!f->error) {
-		f->error = (int)error;
+	f->error = (int)error;
+	/* a carrier that reads and writes in one knows better */
+	if (f->culprit == FLOW_NEITHER)
 		f->culprit = culprit;
-	}
 	f->state = FLOW_FAILED;
 	return false;
+}
+
+/* The kernel will not go on carrying: what it holds is brought into a buffer, and copying goes on. */
+static bool fall_back(struct flow *f)
+{
+	int r = f->carrier->rescue(f);
+	size_t held = f->held;
+
+	f->culprit = FLOW_NEITHER;
+	if (r < 0)
+		return fail(f, r, FLOW_SRC);
+	/* what was held is in the buffer now: the carrier gives back an empty pipe */
+	f->held = 0;
+	f->carrier->release(f);
+	f->held = held;
+	f->refused = true;
+	f->source_empty = false;
+	f->carrier = &carrier_copy;
+	return true;
 }
 
 /* Gives held bytes on. Returns false when the flow has to wait or is over. */
@@ -27,9 +46,22 @@ static bool drain(struct flow *f)
 {
 	ssize_t put = f->carrier->drain(f);
 
+	if (put == CARRIER_REFUSED)
+		return fall_back(f);
 	if (put < 0 && put != -EAGAIN)
 		return fail(f, put, FLOW_DST);
 	return put >= 0;
+}
+
+/* Nothing is held: time to take the carrier that suits best now. */
+static void choose(struct flow *f)
+{
+	const struct carrier *better = carrier_choose(f);
+
+	if (better == f->carrier)
+		return;
+	f->carrier->release(f);
+	f->carrier = better;
 }
 
 /* Takes bytes from the source. Returns false when the flow has to wait or is over. */
@@ -43,9 +75,12 @@ static bool fill(struct flow *f)
 		f->waits = FLOW_SRC;
 		return false;
 	}
+	choose(f);
 	got = f->carrier->fill(f);
+	if (got == CARRIER_REFUSED)
+		return fall_back(f);
 	if (got == -EAGAIN)
-		return false;
+		return f->waits == FLOW_NEITHER;
 	if (got < 0)
 		return fail(f, got, FLOW_SRC);
 	if (got == 0)
@@ -79,11 +114,14 @@ static bool advance(struct flow *f)
 
 bool flow_step(struct flow *f)
 {
+	uint64_t before = f->moved + f->held;
 	bool more = true;
 
 	f->waits = FLOW_NEITHER;
 	for (int round = 0; more && round < FAIR_ROUNDS; round++)
 		more = advance(f);
+	if (f->waits == FLOW_SRC)
+		carrier_pace(f, f->moved + f->held - before);
 	/* an idle flow owns nothing; a failed one will not need it any more */
 	if (f->held == 0 || f->state == FLOW_FAILED)
 		f->carrier->release(f);
@@ -102,10 +140,11 @@ void flow_cut(struct flow *f)
 {
 	if (flow_over(f))
 		return;
+	carrier_pace(f, 0);
+	f->carrier->release(f);
 	f->held = 0;
 	f->waits = FLOW_NEITHER;
 	f->state = FLOW_DONE;
-	f->carrier->release(f);
 }
 
 bool flow_over(const struct flow *f)

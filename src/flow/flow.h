@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "flow/lease.h"
 #include "stream/stream.h"
 
@@ -39,9 +40,15 @@ struct flow {
 	enum flow_sides culprit;  /* the side that failed */
 	uint64_t moved;           /* bytes the destination has taken */
 	size_t held;              /* bytes taken from the source and not yet given */
-	struct buffer *buffer;    /* leased while bytes are held */
+	struct buffer *buffer;    /* leased while bytes are held in it */
 	size_t at;                /* where in the buffer they begin */
+	struct pipe *pipe;        /* leased while bytes are held in it */
 	bool source_empty;        /* the last fill took all there was */
+	bool refused;             /* the kernel will not carry these bytes: copy */
+	bool bulk;                /* bytes come in bulk: wake-ups wait for more of them */
+	nsec patience;            /* step again after this time at the latest, woken or not; 0: no need */
+	int doubts;               /* times in a row that a ready source and destination moved nothing */
+	bool widened;             /* the pipe that was inherited has been given more room */
 };
 
 /* Makes `f` an open flow from `src` to `dst`. It owns neither. */

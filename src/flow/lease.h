@@ -1,25 +1,42 @@
 /*
- * Buffers on loan: a flow borrows one while bytes wait in it and gives it back when none do, so a
- * session that is idle owns none, and thousands of them share a few.
+ * Buffers and pipes on loan: a flow borrows one while bytes wait in it and gives it back when none do,
+ * so a session that is idle owns none, and thousands of them share a few.
  */
 #ifndef FLOW_LEASE_H
 #define FLOW_LEASE_H
 
 #include <stddef.h>
 
+/* The size of every buffer, and the most that a leased pipe can hold: so a pipe fits into a buffer. */
+#define LEASE_BYTES ((size_t)1024 * 1024)
+
 struct buffer {
 	struct buffer *next; /* the pool's own */
-	size_t size;
-	unsigned char bytes[];
+	unsigned char bytes[LEASE_BYTES];
 };
 
-/* Borrows a buffer; NULL when memory has run out. Return it with lease_return(). */
+struct pipe {
+	struct pipe *next; /* the pool's own */
+	int in, out;       /* what is written to `in` is read from `out`; both non-blocking */
+	size_t room;       /* bytes it holds, if they come in whole pages */
+};
+
+/* Borrows a buffer; NULL when memory has run out. Untouched pages of it cost nothing. */
 struct buffer *lease_buffer(void);
 
 /* Takes a buffer back; NULL is fine. A few are kept for the next, the rest are freed. */
-void lease_return(struct buffer *);
+void lease_return_buffer(struct buffer *);
 
-/* Frees what the pool keeps. */
+/* Borrows an empty pipe; NULL when so many are out, or the system has none: use a buffer instead. */
+struct pipe *lease_pipe(void);
+
+/* Takes a pipe back; NULL is fine. It has to be empty. */
+void lease_return_pipe(struct pipe *);
+
+/* Takes a pipe back that may still hold bytes: nobody else may ever see them. */
+void lease_discard_pipe(struct pipe *);
+
+/* Frees what the pools keep. */
 void lease_close(void);
 
 #endif

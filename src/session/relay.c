@@ -155,19 +155,21 @@ static enum stage_result check_quit(struct session *s, nsec now)
 	return STAGE_DONE;
 }
 
-static void want_flow(struct session *s, const struct flow *f)
+static void want_flow(struct session *s, const struct flow *f, nsec now)
 {
 	if (f->waits & FLOW_SRC)
 		session_want(s, f->src->rfd, f->src->rwait);
+	if ((f->waits & FLOW_SRC) && f->patience)
+		session_wake_at(s, now + f->patience);
 	if (f->waits & FLOW_DST)
 		session_want(s, f->dst->wfd, f->dst->wwait);
 }
 
 /* What the flows wait for, and the two ends whose loss would show as an error only. */
-static void want_flows(struct session *s)
+static void want_flows(struct session *s, nsec now)
 {
-	want_flow(s, &s->in);
-	want_flow(s, &s->out);
+	want_flow(s, &s->in, now);
+	want_flow(s, &s->out, now);
 	if (flow_over(&s->in) && !flow_over(&s->out))
 		session_want(s, s->remote->wfd, FD_ERROR);
 	if (s->local->wkind == FD_PIPE && !s->output_ended)
@@ -194,7 +196,7 @@ static enum stage_result step(struct session *s, nsec now)
 		return STAGE_DONE;
 	if (more || (s->out.state == FLOW_ENDING && s->out.waits == FLOW_NEITHER))
 		task_wake(&s->task);
-	want_flows(s);
+	want_flows(s, now);
 	return STAGE_WAIT;
 }
 

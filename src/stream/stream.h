@@ -33,7 +33,8 @@ struct stream {
 	int rfd, wfd;              /* what to wait on; -1: that half never waits */
 	enum fd_kind rkind, wkind; /* what lies behind them */
 	unsigned rwait, wwait;     /* what the last -EAGAIN of each half waits for: FD_IN or FD_OUT */
-	bool raw;                  /* rfd and wfd carry these very bytes, so the kernel may move them */
+	bool raw_in, raw_out;      /* rfd or wfd carries these very bytes and the kernel can move them
+				    * without ever waiting: see carrier.h */
 };
 
 /* A connected, non-blocking TCP socket. The stream owns it; ending the written half is a FIN. */

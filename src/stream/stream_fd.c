@@ -199,6 +199,15 @@ static enum stream_fd_way choose_way(enum fd_kind kind, int fd, int mode, int *v
 	}
 }
 
+/*
+ * What splice(2) moves without waiting when it is told so. An inherited socket is not among them: if
+ * it is a blocking one, the call waits in spite of SPLICE_F_NONBLOCK.
+ */
+static bool never_waits(enum fd_kind kind)
+{
+	return kind == FD_PIPE || kind == FD_FILE || kind == FD_MEMORY;
+}
+
 static bool same_socket(int a, int b)
 {
 	struct stat sa, sb;
@@ -213,7 +222,7 @@ void stream_fd_open(struct stream_fd *s, int in, int out, bool keep_out)
 	struct stream *stream = &s->stream;
 
 	*s = (struct stream_fd){
-		.stream = {.ops = &ops, .rwait = FD_IN, .wwait = FD_OUT, .raw = true},
+		.stream = {.ops = &ops, .rwait = FD_IN, .wwait = FD_OUT},
 		.reopened_in = -1,
 		.reopened_out = -1,
 		.out = out,
@@ -225,5 +234,7 @@ void stream_fd_open(struct stream_fd *s, int in, int out, bool keep_out)
 	s->write_way = choose_way(stream->wkind, out, O_WRONLY, &s->reopened_out);
 	stream->rfd = s->reopened_in < 0 ? in : s->reopened_in;
 	stream->wfd = s->reopened_out < 0 ? out : s->reopened_out;
+	stream->raw_in = never_waits(stream->rkind);
+	stream->raw_out = never_waits(stream->wkind);
 	s->one_socket = in >= 0 && out >= 0 && same_socket(in, out);
 }

@@ -50,5 +50,6 @@ void stream_sock_open(struct stream_sock *s, int sock)
 					     .wkind = FD_SOCKET,
 					     .rwait = FD_IN,
 					     .wwait = FD_OUT,
-					     .raw = true}};
+					     .raw_in = true,
+					     .raw_out = true}};
 }

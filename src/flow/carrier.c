@@ -1,0 +1,89 @@
+#include "flow/carrier.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+
+/* So much crosses in a copy before it is worth a pipe: what is small never pays for one. */
+#define WORTH_A_PIPE ((uint64_t)128 * 1024)
+
+/* A step of so much is bulk, and so much of it is worth waiting for. */
+#define BULK_BYTES ((uint64_t)64 * 1024)
+#define BULK_WAKE ((int)256 * 1024)
+
+/* A pause in the stream is noticed after this time. */
+#define BULK_PATIENCE NSEC_PER_MSEC
+
+/* The kernel can move bytes from one of these to the other in a single call. */
+static bool is_straight(enum fd_kind from, enum fd_kind to)
+{
+	return (from == FD_PIPE && to == FD_SOCKET) || (from == FD_SOCKET && to == FD_PIPE);
+}
+
+/*
+ * ... or, from one of these to the other, by way of a pipe. A regular file is not a destination: the
+ * kernel copies there anyway, so a large buffer does as well, and O_APPEND files would be refused.
+ */
+static bool is_by_pipe(enum fd_kind from, enum fd_kind to)
+{
+	return (from == FD_FILE && to == FD_SOCKET) ||
+	       (from == FD_SOCKET && (to == FD_SOCKET || to == FD_MEMORY));
+}
+
+const struct carrier *carrier_choose(const struct flow *f)
+{
+	if (f->refused || !f->src->raw_in || !f->dst->raw_out)
+		return &carrier_copy;
+	if (is_straight(f->src->rkind, f->dst->wkind))
+		return &carrier_splice;
+	if (f->moved >= WORTH_A_PIPE && is_by_pipe(f->src->rkind, f->dst->wkind))
+		return &carrier_pipe;
+	return &carrier_copy;
+}
+
+/* What a kernel answers that does not move bytes this way, or not here; a copy will tell the truth. */
+static bool is_refusal(int error)
+{
+	switch (error) {
+	case EINVAL:
+	case ENOSYS:
+	case EPERM:
+	case EACCES:
+	case EOPNOTSUPP:
+	case ESPIPE:
+	case EBADF:
+	case ENOMEM:
+		return true;
+	default:
+		return false;
+	}
+}
+
+ssize_t carrier_move(int from, int to, size_t n)
+{
+	ssize_t moved;
+
+	do
+		moved = splice(from, NULL, to, NULL, n, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+	while (moved < 0 && errno == EINTR);
+	if (moved >= 0)
+		return moved;
+	return is_refusal(errno) ? CARRIER_REFUSED : -errno;
+}
+
+static void set_low_water(struct flow *f, int bytes)
+{
+	setsockopt(f->src->rfd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes);
+}
+
+void carrier_pace(struct flow *f, uint64_t got)
+{
+	bool bulk = got >= BULK_BYTES;
+
+	if (f->src->rkind != FD_SOCKET || !f->src->raw_in)
+		return;
+	if (bulk != f->bulk)
+		set_low_water(f, bulk ? BULK_WAKE : 1);
+	f->bulk = bulk;
+	f->patience = bulk ? BULK_PATIENCE : 0;
+}

@@ -1,0 +1,92 @@
+/*
+ * Straight between a pipe and a socket, no pipe of ours in between: splice(2). Nothing is held; what
+ * was taken has been given.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+
+#include "flow/carrier.h"
+
+#define MOVE_BYTES LEASE_BYTES
+
+/* A stream that has moved so much deserves a pipe of more than the default 64 KiB. */
+#define WORTH_WIDENING ((uint64_t)256 * 1024)
+
+/* Both ready and yet nothing moved, so often in a row: not a coincidence any more. */
+#define DOUBTS_MOST 3
+
+/*
+ * Gives the pipe at one end more room, which saves most of the wake-ups of a bulk transfer. It may be
+ * refused (F_SETPIPE_SZ of fcntl(2)): EPERM beyond a user's share, EBUSY; then the next smaller may do.
+ */
+static void widen(struct flow *f)
+{
+	int pipe = f->src->rkind == FD_PIPE ? f->src->rfd : f->dst->wfd;
+	int now = fcntl(pipe, F_GETPIPE_SZ);
+
+	f->widened = true;
+	for (int size = (int)LEASE_BYTES; size > now; size /= 2)
+		if (fcntl(pipe, F_SETPIPE_SZ, size) >= 0 || errno == EBUSY)
+			return;
+}
+
+/*
+ * EAGAIN does not say which side it was: ask. A full pipe is one without a free slot, whatever its
+ * bytes, and poll(2) knows. When both look ready it was a coincidence, or something that only a copy
+ * will bring to light.
+ */
+static ssize_t find_out_who_waits(struct flow *f)
+{
+	struct pollfd sides[] = {{.fd = f->src->rfd, .events = POLLIN},
+				 {.fd = f->dst->wfd, .events = POLLOUT}};
+
+	poll(sides, 2, 0);
+	if (!sides[0].revents)
+		f->waits = FLOW_SRC;
+	else if (!sides[1].revents)
+		f->waits = FLOW_DST;
+	else if (++f->doubts >= DOUBTS_MOST)
+		return CARRIER_REFUSED;
+	return -EAGAIN;
+}
+
+static ssize_t splice_fill(struct flow *f)
+{
+	ssize_t moved = carrier_move(f->src->rfd, f->dst->wfd, MOVE_BYTES);
+
+	if (moved == -EAGAIN)
+		return find_out_who_waits(f);
+	/* a pipe is never the one that fails, unless its reader has left */
+	if (moved < 0)
+		f->culprit = f->dst->wkind == FD_SOCKET || moved == -EPIPE ? FLOW_DST : FLOW_SRC;
+	if (moved <= 0)
+		return moved;
+	f->doubts = 0;
+	f->moved += (uint64_t)moved;
+	/* one call takes what there is; if the destination was too small, its turn to wait comes next */
+	f->source_empty = (size_t)moved < MOVE_BYTES;
+	if (!f->widened && f->moved >= WORTH_WIDENING)
+		widen(f);
+	return moved;
+}
+
+static ssize_t splice_drain(struct flow *f)
+{
+	(void)f;
+	return 0;
+}
+
+static int splice_rescue(struct flow *f)
+{
+	(void)f;
+	return 0;
+}
+
+static void splice_release(struct flow *f)
+{
+	(void)f;
+}
+
+const struct carrier carrier_splice = {"splice", splice_fill, splice_drain, splice_rescue,
+				       splice_release};
