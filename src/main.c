@@ -1,5 +1,6 @@
 /* tcptool: pick the command, run it, end as it says. All else is in the rooms beside this file. */
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 
 #include "base/diag.h"
@@ -42,6 +43,8 @@ int main(int argc, char **argv)
 		return status;
 	signals_die(status - EXIT_SIGNAL);
 	/* still here: the signal is ignored, so the reason has to be told after all */
+	if (status != EXIT_SIGNAL + SIGPIPE)
+		return status;
 	diag_failure("write to stdout: %s", strerror(EPIPE));
 	return EXIT_LOCAL;
 }

@@ -1,11 +1,21 @@
 #include "base/fd.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
+
+#ifndef CLOSE_RANGE_CLOEXEC
+#define CLOSE_RANGE_CLOEXEC (1U << 2) /* linux/close_range.h */
+#endif
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
 
 #define MAJOR_MEMORY 1 /* null, zero, full: Documentation/admin-guide/devices.txt of Linux */
 
@@ -81,4 +91,33 @@ int fd_write_all(int fd, const void *bytes, size_t n)
 		}
 	}
 	return 0;
+}
+
+void fd_raise_limit(struct rlimit *inherited)
+{
+	struct rlimit raised;
+
+	if (getrlimit(RLIMIT_NOFILE, inherited) < 0) {
+		*inherited = (struct rlimit){0};
+		return;
+	}
+	raised = *inherited;
+	raised.rlim_cur = raised.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &raised);
+}
+
+void fd_keep_to_ourselves(void)
+{
+	DIR *open_ones;
+	struct dirent *one;
+
+	if (syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC) == 0)
+		return;
+	/* before Linux 5.11: one by one */
+	open_ones = opendir("/proc/self/fd");
+	while (open_ones && (one = readdir(open_ones)))
+		if (atoi(one->d_name) > 2)
+			fcntl(atoi(one->d_name), F_SETFD, FD_CLOEXEC);
+	if (open_ones)
+		closedir(open_ones);
 }

@@ -3,6 +3,7 @@
 #define BASE_FD_H
 
 #include <stddef.h>
+#include <sys/resource.h>
 
 /* What can be waited for. Errors and hang-ups come along with either; alone they are FD_ERROR. */
 enum fd_event { FD_NOTHING = 0, FD_IN = 1, FD_OUT = 2, FD_ERROR = 4 };
@@ -35,5 +36,14 @@ int fd_close(int *fd);
 
 /* Writes all `n` bytes to `fd`, waiting where it has to. Returns 0 or -errno. */
 int fd_write_all(int fd, const void *bytes, size_t n);
+
+/*
+ * Raises the soft limit of descriptors to the hard one (getrlimit(2)); *inherited gets what it was, for
+ * children.
+ */
+void fd_raise_limit(struct rlimit *inherited);
+
+/* Sees to it that no descriptor above 2 that we inherited passes on to a program that we execute. */
+void fd_keep_to_ourselves(void);
 
 #endif

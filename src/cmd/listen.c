@@ -1,10 +1,13 @@
 /* tcptool listen: socket, bind, listen, accept; then sessions. */
 #include <errno.h>
-#include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/diag.h"
 #include "base/exitcode.h"
+#include "base/fd.h"
+#include "base/num.h"
 #include "cmd/cmd.h"
 #include "cmd/options.h"
 #include "cmd/operands.h"
@@ -12,6 +15,7 @@
 
 static const struct stage *const plan_relay[] = {&stage_relay, &stage_settle, NULL};
 static const struct stage *const plan_greet[] = {&stage_greet_host, &stage_settle, NULL};
+static const struct stage *const plan_forward[] = {&stage_reach, &stage_forward, NULL};
 
 /* Says why listening failed. Returns the exit status. */
 static int cannot_listen(const struct settings *s, const struct listener *l, int error)
@@ -27,14 +31,75 @@ static int cannot_listen(const struct settings *s, const struct listener *l, int
 	return exitcode_for(error, EXIT_LISTEN);
 }
 
-static int serve(struct settings *s)
+/* Opens what is listened on: sockets that a service manager passed on, or our own. */
+static int open_listener(struct settings *s, struct listener *l, int inherited)
 {
-	struct listener l;
-	int r = listener_open(&l, &s->listen);
+	int r = inherited ? listener_inherit(l, inherited) : listener_open(l, &s->listen);
 
-	if (r < 0)
-		return cannot_listen(s, &l, r);
+	if (r == 0)
+		return 0;
+	if (!inherited)
+		return cannot_listen(s, l, r);
+	diag_failure("$LISTEN_FDS: descriptor %d is not a listening TCP socket: %s", 3 + l->count,
+		     strerror(-r));
+	return EXIT_LISTEN;
+}
+
+/* How many sockets a service manager has passed on to this very process: sd_listen_fds(3). */
+static int count_inherited(void)
+{
+	const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
+	int64_t n;
+
+	if (!pid || !count || num_parse(pid, 1, INT32_MAX, &n) < 0 || n != getpid())
+		return 0;
+	return num_parse(count, 1, INT32_MAX, &n) < 0 ? 0 : (int)n;
+}
+
+static int drop_privileges(const struct settings *s)
+{
+	const char *what;
+	int r = privileges_drop(&s->privileges, &what);
+
+	if (r == 0)
+		return 0;
+	diag_failure("cannot give up privileges: %s: %s", what, strerror(-r));
+	return r == -ENOENT || r == -ENOTDIR ? EXIT_LOCAL : EXIT_LISTEN;
+}
+
+/* Finds the command, inside the new root if there is one. */
+static int prepare_command(struct settings *s, struct command *command, const struct rlimit *files)
+{
+	int r;
+
+	if (!settings_command(s))
+		return 0;
+	r = command_prepare(command, s->words, s->shell);
+	command->files = *files;
+	s->server.command = command;
+	return r;
+}
+
+/* Listen, tell, give up privileges, serve: in this order. */
+static int serve(struct settings *s, struct command *command, int inherited)
+{
+	struct rlimit files;
+	struct listener l;
+	int r = 0;
+
+	fd_raise_limit(&files);
+	/* what can be known to fail before anybody is told that we are ready */
+	if (!s->privileges.chroot)
+		r = prepare_command(s, command, &files);
+	if (r == 0)
+		r = open_listener(s, &l, inherited);
+	if (r)
+		return r;
 	r = announce(&s->announce, &l);
+	if (r == 0)
+		r = drop_privileges(s);
+	if (r == 0 && s->privileges.chroot)
+		r = prepare_command(s, command, &files);
 	if (r) {
 		listener_close(&l);
 		return r;
@@ -42,23 +107,59 @@ static int serve(struct settings *s)
 	return server_run(&s->server, &l);
 }
 
+/* Loads the rules and looks up the user, whose names are in files that chroot may hide. */
+static int look_up(struct settings *s)
+{
+	char reason[300];
+	int r = access_load(s->server.access, &s->rules, reason, sizeof reason);
+
+	if (r < 0) {
+		diag_failure("%s", reason);
+		return r == -EINVAL ? EXIT_USAGE : EXIT_LOCAL;
+	}
+	if (privileges_look_up(&s->privileges) == 0)
+		return 0;
+	diag_failure("--user: there is no '%.100s'", s->privileges.user);
+	return EXIT_USAGE;
+}
+
+static const struct stage *const *choose_plan(const struct settings *s)
+{
+	return s->forward ? plan_forward : s->greet ? plan_greet : plan_relay;
+}
+
 static int run(struct settings *s)
 {
-	int r = operands_listen(s);
+	struct upstream_cache cache = {.valid_until = 0};
+	struct command command = {0};
+	struct access access = {.has_allow = false};
+	int inherited = count_inherited();
+	int r = operands_listen(s, inherited > 0);
 
-	if (r)
-		return r;
-	s->session.plan = s->greet ? plan_greet : plan_relay;
-	/* stdin and stdout can serve one at a time */
-	if (!s->greet)
-		s->server.max_connections = 1;
-	r = loop_open();
-	if (r < 0) {
-		diag_failure("cannot wait: %s", strerror(-r));
-		return exitcode_for(r, EXIT_LISTEN);
+	if (r == 0 && s->forward)
+		r = operands_forward(s);
+	s->server.access = &access;
+	if (r == 0)
+		r = look_up(s);
+	if (r == 0) {
+		s->session.plan = choose_plan(s);
+		s->session.cache = &cache;
+		/* what the listener uses does not bind the other leg */
+		s->dial.family = AF_UNSPEC;
+		/* stdin and stdout can serve one at a time */
+		if (!s->greet && !s->forward && !settings_command(s))
+			s->server.max_connections = 1;
+		fd_keep_to_ourselves();
+		r = loop_open();
+		if (r < 0) {
+			diag_failure("cannot wait: %s", strerror(-r));
+			return exitcode_for(r, EXIT_LISTEN);
+		}
+		r = serve(s, &command, inherited);
+		loop_close();
 	}
-	r = serve(s);
-	loop_close();
+	command_free(&command);
+	access_free(&access);
 	return r;
 }
 

@@ -12,15 +12,15 @@
 /* Operands are shown in messages up to this length. */
 #define SHOWN "'%.100s'"
 
-/* A port by number, or by its name in services(5) unless `numeric`. Returns 0 or EXIT_USAGE. */
-static int parse_port(const struct settings *s, const char *word, uint16_t *port)
+/* A port by number, or by its name in services(5) unless --numeric. Returns 0 or EXIT_USAGE. */
+static int parse_port(const struct settings *s, const char *word, bool may_be_0, uint16_t *port)
 {
 	const struct servent *service = NULL;
 	int64_t number;
 
 	if (num_parse(word, 0, 65535, &number) == 0) {
 		*port = (uint16_t)number;
-		if (number > 0 || s->command == IN_LISTEN)
+		if (number > 0 || may_be_0)
 			return 0;
 		diag_failure("port 0 cannot be connected to");
 		return EXIT_USAGE;
@@ -78,11 +78,10 @@ static char *unbracket(char *host)
 	return host + 1;
 }
 
-/* A host must be an address or a name that may be looked up. Returns 0 or EXIT_USAGE. */
-static int check_host(const struct settings *s, const char *host)
+/* A host must be an address of `family` or a name that may be looked up. Returns 0 or EXIT_USAGE. */
+static int check_host(const struct settings *s, const char *host, int family)
 {
 	struct endpoint e;
-	int family = s->listen.family;
 
 	switch (endpoint_parse(host, &e)) {
 	case HOST_BAD:
@@ -128,16 +127,37 @@ static int host_and_port(struct settings *s, char **host, char **port)
 	return 0;
 }
 
-int operands_listen(struct settings *s)
+int operands_listen(struct settings *s, bool inherited)
 {
 	char *host, *port;
-	int r = host_and_port(s, &host, &port);
+	int r;
 
+	if (inherited && s->operand_count == 0)
+		return 0;
+	r = host_and_port(s, &host, &port);
 	if (r == 0 && *host && strcmp(host, "*") != 0) {
-		r = check_host(s, host);
+		r = check_host(s, host, s->listen.family);
 		s->listen.host = host;
 	}
-	return r ? r : parse_port(s, port, &s->listen.port);
+	return r ? r : parse_port(s, port, true, &s->listen.port);
+}
+
+/* This machine, for a HOST that was left out. */
+static const char *this_host(const struct settings *s)
+{
+	return s->ipv6 ? "::1" : s->ipv4 || s->numeric ? "127.0.0.1" : "localhost";
+}
+
+int operands_forward(struct settings *s)
+{
+	char *host, *port;
+	int r = split((char *)(size_t)s->forward, &host, &port);
+
+	if (r)
+		return r;
+	s->session.host = *host ? host : this_host(s);
+	r = check_host(s, s->session.host, AF_UNSPEC);
+	return r ? r : parse_port(s, port, false, &s->session.port);
 }
 
 /* --- what to connect to --- */
@@ -171,13 +191,13 @@ static int add_element(const struct settings *s, struct targets *t, const char *
 
 	/* a service's name may hold a dash of its own */
 	if (!s->check || !dash || word[strspn(word, "0123456789")] != '-') {
-		r = parse_port(s, word, &first);
+		r = parse_port(s, word, false, &first);
 		return r ? r : add_range(t, host, first, first);
 	}
 	*dash = '\0';
-	r = parse_port(s, word, &first);
+	r = parse_port(s, word, false, &first);
 	if (r == 0)
-		r = parse_port(s, dash + 1, &last);
+		r = parse_port(s, dash + 1, false, &last);
 	if (r)
 		return r;
 	if (first > last) {
@@ -207,9 +227,9 @@ static int add_target(const struct settings *s, struct targets *t, const char *h
 	int r = 0;
 
 	if (*host == '\0')
-		host = s->ipv6 ? "::1" : s->ipv4 || s->numeric ? "127.0.0.1" : "localhost";
+		host = this_host(s);
 	else
-		r = check_host(s, host);
+		r = check_host(s, host, s->dial.family);
 	return r ? r : add_ports(s, t, host, ports);
 }
 

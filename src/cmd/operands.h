@@ -19,9 +19,15 @@ struct targets {
 
 /*
  * Reads "[HOST] PORT" or "HOST:PORT" into s->listen (HOST '*', empty or missing: all addresses).
+ * With `inherited` sockets there may be no operand at all.
  * Returns 0 or EXIT_USAGE after one line on stderr.
  */
-int operands_listen(struct settings *s);
+int operands_listen(struct settings *s, bool inherited);
+
+/*
+ * Reads --forward's HOST:PORT into s->session. Returns 0 or EXIT_USAGE after one line on stderr.
+ */
+int operands_forward(struct settings *s);
 
 /*
  * Reads "HOST PORT" or "HOST:PORT"; with s->check "HOST PORTS" or any number of HOST:PORTS, PORTS

@@ -24,6 +24,8 @@ enum kind {
 	STRING,        /* a const char * into argv */
 	OPTIONAL_STRING, /* a const char *, and the bool at `also` becomes true */
 	KEEPALIVE,     /* a struct keepalive */
+	LIST,          /* one more word of a struct access_words */
+	COMMAND,       /* no option, but the words behind "--" */
 };
 
 struct option_row {
@@ -40,6 +42,9 @@ struct option_row {
 };
 
 #define AT(member) offsetof(struct settings, member)
+
+/* What only concerns stdin and stdout joined to a connection. */
+#define ONLY_RELAY "quit-after no-shutdown send-only recv-only"
 
 static const struct option_row table[] = {
 	/* the two flows */
@@ -69,10 +74,26 @@ static const struct option_row table[] = {
 	/* listening */
 	{"keep-open", 'k', FLAG, IN_LISTEN, AT(server.keep_open), 0, 0, 0, NULL,
 	 "go on to the next connection", NULL, NULL},
+	{"shell", 'c', STRING, IN_BOTH, AT(shell), 0, 0, 0, "STRING", "run STRING by sh -c as COMMAND",
+	 "COMMAND forward " ONLY_RELAY " greet", NULL},
+	{"forward", 'F', STRING, IN_LISTEN, AT(forward), 0, 0, 0, "HOST:PORT",
+	 "relay each connection to that address", "COMMAND " ONLY_RELAY " greet", NULL},
 	{"max-connections", 'm', NUMBER, IN_LISTEN, AT(server.max_connections), 0, 1, 1000000, "N",
-	 "serve at most N at a time (100), let more wait", NULL, "greet"},
+	 "serve at most N at a time (100), let more wait", NULL, "COMMAND shell forward greet"},
 	{"max-per-host", 0, NUMBER, IN_LISTEN, AT(server.max_per_host), 0, 1, 1000000, "N",
-	 "serve at most N of one address at a time, close more", NULL, "greet"},
+	 "serve at most N of one address at a time, close more", NULL, "COMMAND shell forward greet"},
+	{"allow", 0, LIST, IN_LISTEN, AT(rules.allow), 0, 0, 0, "CIDR", "serve these addresses, refuse others",
+	 NULL, NULL},
+	{"deny", 0, LIST, IN_LISTEN, AT(rules.deny), 0, 0, 0, "CIDR", "refuse these addresses, whatever else",
+	 NULL, NULL},
+	{"allow-file", 0, LIST, IN_LISTEN, AT(rules.allow_files), 0, 0, 0, "FILE",
+	 "as --allow, one a line; read again on SIGHUP", NULL, NULL},
+	{"deny-file", 0, LIST, IN_LISTEN, AT(rules.deny_files), 0, 0, 0, "FILE",
+	 "as --deny, one a line; read again on SIGHUP", NULL, NULL},
+	{"user", 0, STRING, IN_LISTEN, AT(privileges.user), 0, 0, 0, "NAME[:GROUP]",
+	 "become this user before serving", NULL, NULL},
+	{"chroot", 0, STRING, IN_LISTEN, AT(privileges.chroot), 0, 0, 0, "DIR",
+	 "make DIR the root directory before serving", NULL, NULL},
 	{"backlog", 0, NUMBER, IN_LISTEN, AT(listen.backlog), 0, 1, INT32_MAX, "N",
 	 "let at most N connections wait to be accepted", NULL, NULL},
 	{"reuse-port", 0, FLAG, IN_LISTEN, AT(listen.reuse_port), 0, 0, 0, NULL,
@@ -93,7 +114,7 @@ static const struct option_row table[] = {
 	{"timeout", 'w', TIME, IN_BOTH, AT(timeout), 0, 1, 0, "TIME", "wait at most TIME for a connection",
 	 NULL, NULL},
 	{"idle-timeout", 'i', TIME, IN_BOTH, AT(session.idle_timeout), 0, 1, 0, "TIME",
-	 "end a session in which no byte moves for TIME", "check", NULL},
+	 "end a session in which no byte moves for TIME", "check shell", NULL},
 	{"deadline", 0, TIME, IN_BOTH, AT(deadline), 0, 1, 0, "TIME", "end the whole run after TIME", NULL,
 	 NULL},
 	{"keepalive", 0, KEEPALIVE, IN_BOTH, AT(keepalive), 0, 0, 0, "IDLE[,INTERVAL[,COUNT]]",
@@ -105,9 +126,13 @@ static const struct option_row table[] = {
 	 "tell each step; twice: each attempt, and TCP_INFO", "quiet", NULL},
 	{"quiet", 0, FLAG, IN_BOTH, AT(quiet), 0, 0, 0, NULL, "do not tell of failures", NULL, NULL},
 	{"help", 'h', FLAG, IN_BOTH, AT(help), 0, 0, 0, NULL, "show this", NULL, NULL},
+
+	{"COMMAND", 0, COMMAND, IN_BOTH, AT(words), 0, 0, 0, NULL, NULL, ONLY_RELAY " greet idle-timeout",
+	 NULL},
 };
 
 #define ROWS (sizeof table / sizeof *table)
+#define OPTIONS (ROWS - 1) /* the last one is COMMAND */
 #define FIRST_CODE 256 /* getopt_long answers FIRST_CODE + row, above all letters */
 
 static int has_argument(const struct option_row *row)
@@ -115,6 +140,7 @@ static int has_argument(const struct option_row *row)
 	switch (row->kind) {
 	case FLAG:
 	case COUNT:
+	case COMMAND:
 		return no_argument;
 	case OPTIONAL_TIME:
 	case OPTIONAL_STRING:
@@ -128,7 +154,7 @@ static int has_argument(const struct option_row *row)
 
 /* The arrays that getopt_long wants, made of the table. */
 struct getopt_arrays {
-	struct option longs[ROWS + 1];
+	struct option longs[ROWS];
 	char letters[3 * ROWS + 3];
 };
 
@@ -139,7 +165,7 @@ static void make_arrays(struct getopt_arrays *a)
 	/* '-': operands come in their order, so that those behind "--" can be told apart; ':' no messages */
 	*at++ = '-';
 	*at++ = ':';
-	for (size_t i = 0; i < ROWS; i++) {
+	for (size_t i = 0; i < OPTIONS; i++) {
 		int argument = has_argument(&table[i]);
 
 		a->longs[i] = (struct option){table[i].name, argument, NULL, FIRST_CODE + (int)i};
@@ -150,7 +176,7 @@ static void make_arrays(struct getopt_arrays *a)
 			*at++ = ':';
 	}
 	*at = '\0';
-	a->longs[ROWS] = (struct option){0};
+	a->longs[OPTIONS] = (struct option){0};
 }
 
 /* A usage error: one line, and where to read more. */
@@ -182,6 +208,20 @@ static int store_time(const struct settings *s, const struct option_row *row, co
 	if (span < row->min)
 		return usage(s, "--%s: the time must be more than 0", row->name);
 	*out = span;
+	return 0;
+}
+
+/* One more word of a list. Returns 0 or EXIT_RESOURCES. */
+static int append(struct access_words *words, const char *word)
+{
+	const char **list = realloc(words->list, ((size_t)words->count + 1) * sizeof *list);
+
+	if (!list) {
+		diag_failure("%s", strerror(ENOMEM));
+		return EXIT_RESOURCES;
+	}
+	words->list = list;
+	list[words->count++] = word;
 	return 0;
 }
 
@@ -219,6 +259,10 @@ static int store(struct settings *s, const struct option_row *row, const char *w
 		if (keepalive_parse(word, at) < 0)
 			return usage(s, "--%s: '%.100s' is not IDLE[,INTERVAL[,COUNT]]", row->name, word);
 		return 0;
+	case LIST:
+		return append(at, word);
+	case COMMAND:
+		break;
 	}
 	return EXIT_USAGE;
 }
@@ -242,7 +286,7 @@ static int refuse(const struct settings *s, int answer, char **argv)
 
 static const struct option_row *row_of_letter(int letter)
 {
-	for (size_t i = 0; i < ROWS; i++)
+	for (size_t i = 0; i < OPTIONS; i++)
 		if (table[i].letter == letter)
 			return &table[i];
 	return NULL;
@@ -280,41 +324,69 @@ static int read_words(struct settings *s, int argc, char **argv, bool *seen)
 		if (r)
 			return r;
 	}
-	if (optind < argc)
-		return usage(s, "nothing may follow --");
+	if (optind < argc) {
+		s->words = argv + optind;
+		seen[OPTIONS] = true;
+	}
 	return 0;
 }
 
 /* --- what goes with what --- */
 
-/* The first option named in `names` (blanks between) that was seen, or NULL. */
-static const char *first_seen(const char *names, const bool *seen)
+/* Is `name` among the blank-separated `names`? */
+static bool is_among(const char *name, const char *names)
 {
-	for (size_t i = 0; i < ROWS; i++) {
-		size_t length = strlen(table[i].name);
+	size_t length = strlen(name);
 
-		if (!seen[i])
-			continue;
-		for (const char *at = names; at; at = strchr(at, ' ') ? strchr(at, ' ') + 1 : NULL)
-			if (strncmp(at, table[i].name, length) == 0 && strchr(" ", at[length]))
-				return table[i].name;
-	}
+	for (const char *at = names; at; at = strchr(at, ' ') ? strchr(at, ' ') + 1 : NULL)
+		if (strncmp(at, name, length) == 0 && strchr(" ", at[length]))
+			return true;
+	return false;
+}
+
+/* The first row named in `names` (NULL: none) that was seen, or NULL. */
+static const struct option_row *first_seen(const char *names, const bool *seen)
+{
+	for (size_t i = 0; names && i < ROWS; i++)
+		if (seen[i] && is_among(table[i].name, names))
+			return &table[i];
 	return NULL;
+}
+
+/* How a row is called in a message. */
+static const char *dashes(const struct option_row *row)
+{
+	return row->kind == COMMAND ? "" : "--";
+}
+
+/* "A, B or C" with the dashes that options have, of the blank-separated `names`. */
+static const char *alternatives(const char *names, char *buf, size_t size)
+{
+	size_t used = 0;
+
+	for (size_t i = ROWS; i-- > 0 && used < size;)
+		if (is_among(table[i].name, names))
+			used += (size_t)snprintf(buf + used, size - used, "%s%s%s", used ? " or " : "",
+						 dashes(&table[i]), table[i].name);
+	return buf;
 }
 
 static int check_relations(const struct settings *s, const bool *seen)
 {
+	char buf[128];
+
 	for (size_t i = 0; i < ROWS; i++) {
-		const struct option_row *row = &table[i];
-		const char *other;
+		const struct option_row *row = &table[i], *other;
 
 		if (!seen[i])
 			continue;
-		other = row->excludes ? first_seen(row->excludes, seen) : NULL;
+		other = first_seen(row->excludes, seen);
 		if (other)
-			return usage(s, "--%s cannot be used with --%s", row->name, other);
+			return usage(s, "%s%s cannot be used with %s%s", dashes(row), row->name,
+				     dashes(other), other->name);
 		if (row->needs && !first_seen(row->needs, seen))
-			return usage(s, "--%s needs --%s", row->name, row->needs);
+			return usage(s, "--%s needs %s", row->name,
+				     alternatives(row->needs, buf, sizeof buf));
 	}
 	return 0;
 }
@@ -363,6 +435,7 @@ static void conclude(struct settings *s)
 	s->session.keep_stdout = s->server.keep_open;
 	s->session.dial = &s->dial;
 	s->server.session = &s->session;
+	s->server.rules = &s->rules;
 }
 
 int options_parse(struct settings *s, enum command_set command, int argc, char **argv)
@@ -393,6 +466,11 @@ int options_parse(struct settings *s, enum command_set command, int argc, char *
 
 void options_free(struct settings *s)
 {
+	struct access_words *lists[] = {&s->rules.allow, &s->rules.deny, &s->rules.allow_files,
+					&s->rules.deny_files};
+
+	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+		free(lists[i]->list);
 	free(s->operands);
 	s->operands = NULL;
 }
@@ -418,13 +496,13 @@ static void print_row(const struct option_row *row)
 int options_help(enum command_set command)
 {
 	if (command == IN_LISTEN)
-		printf("usage: tcptool listen [OPTION]... [HOST] PORT\n"
-		       "Wait for a connection; join it to stdin and stdout.\n\n");
+		printf("usage: tcptool listen [OPTION]... [HOST] PORT [-- COMMAND [ARG]...]\n"
+		       "Wait for a connection; join it to stdin and stdout, or to COMMAND.\n\n");
 	else
-		printf("usage: tcptool connect [OPTION]... HOST PORT\n"
-		       "       tcptool connect --check [OPTION]... HOST PORTS | HOST:PORT...\n"
-		       "Make a connection; join it to stdin and stdout.\n\n");
-	for (size_t i = 0; i < ROWS; i++)
+		printf("usage: tcptool connect [OPTION]... HOST PORT [-- COMMAND [ARG]...]\n"
+		       "       tcptool connect --check [OPTION]... HOST PORTS | HOST:PORT... [-- COMMAND [ARG]...]\n"
+		       "Make a connection; join it to stdin and stdout, or to COMMAND.\n\n");
+	for (size_t i = 0; i < OPTIONS; i++)
 		if (table[i].in & command)
 			print_row(&table[i]);
 	printf("\nHOST:PORT, [IPV6]:PORT and :PORT do as well. TIME: 500ms, 1.5 (seconds), 2m, 1h.\n");

@@ -9,7 +9,9 @@
 
 #include "net/dial.h"
 #include "net/listener.h"
+#include "net/access.h"
 #include "session/announce.h"
+#include "session/privileges.h"
 #include "session/server.h"
 #include "session/session.h"
 
@@ -24,6 +26,8 @@ struct settings {
 	struct announce_settings announce;
 	struct session_settings session;
 	struct server_settings server;
+	struct access_settings rules;
+	struct privileges privileges;
 
 	bool greet;  /* --greet */
 	bool check;  /* --check */
@@ -35,14 +39,24 @@ struct settings {
 	nsec deadline; /* --deadline, from the start; 0: none */
 	struct keepalive keepalive;
 
+	const char *shell;   /* --shell: a command for sh -c; NULL: none */
+	const char *forward; /* --forward: HOST:PORT; NULL: no forwarding */
+	char **words;        /* COMMAND and its arguments, behind "--"; NULL: none */
+
 	char **operands; /* the words that are no options, NULL at the end */
 	int operand_count;
 };
 
+/* True when a command is to be run, in either form. */
+static inline bool settings_command(const struct settings *s)
+{
+	return s->words || s->shell;
+}
+
 /*
  * Parses argv[1...] for `command`, argv[0] being its name, into *s. Sets how much diagnostics say.
  * Prints --help itself. Returns 0, or EXIT_USAGE after one line on stderr. *s points into argv and
- * owns `operands`: options_free(). With s->help the help has been printed and nothing is left to do.
+ * owns the lists that it makes of them: options_free(). With s->help the help has been printed and nothing is left to do.
  */
 int options_parse(struct settings *s, enum command_set command, int argc, char **argv);
 

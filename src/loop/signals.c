@@ -1,53 +1,64 @@
 #include "loop/signals.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
-static int waker[2] = {-1, -1};
+static int waker = -1; /* an eventfd */
 static volatile sig_atomic_t noted[NSIG];
 static sigset_t caught;
+static sigset_t ignored; /* at the start */
+static bool looked_at_ignored;
 static struct sigaction inherited_pipe = {.sa_handler = SIG_DFL};
 static struct watch watch;
 static struct task drainer;
 static struct task *receiver;
 
-/* All a handler does: note the number, wake the loop. A full pipe has woken it already. */
+/* All a handler does: note the number, wake the loop. */
 static void note(int signo)
 {
+	static const uint64_t one = 1;
 	int saved = errno;
 
 	noted[signo] = 1;
-	if (write(waker[1], "", 1) < 0)
-		errno = saved;
+	if (write(waker, &one, sizeof one) < 0)
+		noted[signo] = 1; /* the counter is full: woken all the same */
 	errno = saved;
 }
 
 static void drain(struct task *t)
 {
-	char sink[64];
+	uint64_t sink;
 
 	(void)t;
-	while (read(waker[0], sink, sizeof sink) > 0)
-		continue;
-	task_wake(receiver);
+	if (read(waker, &sink, sizeof sink) > 0)
+		task_wake(receiver);
+}
+
+/* Opens what handlers wake the loop through, once. Returns 0 or -errno. */
+static int open_waker(void)
+{
+	if (waker >= 0)
+		return 0;
+	waker = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (waker < 0)
+		return -errno;
+	task_init(&drainer, drain);
+	watch_init(&watch, waker, &drainer);
+	sigemptyset(&caught);
+	return watch_for(&watch, FD_IN);
 }
 
 int signals_catch(struct task *task, const int *which, int n)
 {
 	struct sigaction action = {.sa_handler = note, .sa_flags = SA_RESTART}, old;
-	int r;
+	int r = open_waker();
 
-	if (pipe2(waker, O_CLOEXEC | O_NONBLOCK) < 0)
-		return -errno;
-	receiver = task;
-	task_init(&drainer, drain);
-	watch_init(&watch, waker[0], &drainer);
-	r = watch_for(&watch, FD_IN);
 	if (r < 0)
 		return r;
-	sigemptyset(&caught);
+	receiver = task;
 	sigfillset(&action.sa_mask);
 	for (int i = 0; i < n; i++) {
 		sigaction(which[i], NULL, &old);
@@ -76,6 +87,8 @@ void signals_die(int signo)
 {
 	sigset_t only;
 
+	/* a command that dumped core has done so itself */
+	setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
 	if (signo == SIGPIPE)
 		sigaction(SIGPIPE, &inherited_pipe, NULL);
 	else
@@ -86,14 +99,54 @@ void signals_die(int signo)
 	raise(signo);
 }
 
+/* Which signals are ignored is found out once, so that a child has only those to put right. */
+static void look_at_ignored(void)
+{
+	struct sigaction now;
+
+	looked_at_ignored = true;
+	sigemptyset(&ignored);
+	for (int signo = 1; signo < NSIG; signo++)
+		if (sigaction(signo, NULL, &now) == 0 && now.sa_handler == SIG_IGN)
+			sigaddset(&ignored, signo);
+}
+
+void signals_block(sigset_t *before)
+{
+	sigset_t all;
+
+	if (!looked_at_ignored)
+		look_at_ignored();
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, before);
+}
+
+void signals_unblock(const sigset_t *before)
+{
+	sigprocmask(SIG_SETMASK, before, NULL);
+}
+
+void signals_default(void)
+{
+	struct sigaction action;
+	sigset_t none;
+
+	memset(&action, 0, sizeof action);
+	action.sa_handler = SIG_DFL;
+	for (int signo = 1; signo < NSIG; signo++)
+		if (sigismember(&caught, signo) == 1 || sigismember(&ignored, signo) == 1)
+			sigaction(signo, &action, NULL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
 pid_t signals_fork(void)
 {
-	sigset_t all, before;
+	sigset_t before;
 	pid_t pid;
 	int error;
 
-	sigfillset(&all);
-	sigprocmask(SIG_SETMASK, &all, &before);
+	signals_block(&before);
 	pid = fork();
 	error = errno;
 	/* our handlers would wake the parent's loop from inside the child */
@@ -102,6 +155,6 @@ pid_t signals_fork(void)
 			signal(signo, SIG_DFL);
 	if (pid == 0)
 		sigaction(SIGPIPE, &inherited_pipe, NULL);
-	sigprocmask(SIG_SETMASK, &before, NULL);
+	signals_unblock(&before);
 	return pid < 0 ? -error : pid;
 }

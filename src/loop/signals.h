@@ -2,6 +2,7 @@
 #ifndef LOOP_SIGNALS_H
 #define LOOP_SIGNALS_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
@@ -24,6 +25,17 @@ void signals_ignore_pipe(void);
  * inherited disposition. Returns only if the signal is ignored.
  */
 void signals_die(int signo);
+
+/*
+ * For a child between vfork(2) and execve(2): default actions for all signals and an empty mask, with
+ * system calls only. The parent has blocked everything (signals_block()), so that no handler of ours
+ * runs in the child.
+ */
+void signals_default(void);
+
+/* Blocks all signals, and puts back what was blocked before. */
+void signals_block(sigset_t *before);
+void signals_unblock(const sigset_t *before);
 
 /*
  * fork(2) with all signals at rest meanwhile: the child starts with default actions in place of

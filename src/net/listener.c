@@ -1,12 +1,15 @@
 #include "net/listener.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include "base/fd.h"
 
 /* For port 0: another program may hold the kernel's pick in the other family. Then pick again. */
 #define PICKS_MOST 64
+
+#define INHERITED_FIRST 3 /* SD_LISTEN_FDS_START of sd_listen_fds(3) */
 
 static void switch_on(int sock, int level, int name)
 {
@@ -125,6 +128,43 @@ int listener_open(struct listener *l, const struct listen_settings *s)
 		if (r != -EADDRINUSE || s->port != 0 || pick == PICKS_MOST)
 			return r;
 	}
+}
+
+/* Is it a listening TCP socket? Returns 0 or -errno. */
+static int check_listening(int sock)
+{
+	int value = 0;
+	socklen_t length = sizeof value;
+
+	if (getsockopt(sock, SOL_SOCKET, SO_PROTOCOL, &value, &length) < 0)
+		return -errno;
+	if (value != IPPROTO_TCP)
+		return -EPROTOTYPE;
+	if (getsockopt(sock, SOL_SOCKET, SO_ACCEPTCONN, &value, &length) < 0)
+		return -errno;
+	return value ? 0 : -EPROTOTYPE;
+}
+
+int listener_inherit(struct listener *l, int n)
+{
+	memset(l, 0, sizeof *l);
+	if (n > LISTEN_MOST)
+		return -E2BIG;
+	for (int i = 0; i < n; i++) {
+		int sock = INHERITED_FIRST + i, r = check_listening(sock);
+
+		if (r == 0)
+			r = endpoint_of_local(sock, &l->at[i]);
+		if (r == 0 && (fcntl(sock, F_SETFL, O_NONBLOCK) < 0 ||
+			       fcntl(sock, F_SETFD, FD_CLOEXEC) < 0))
+			r = -errno;
+		if (r < 0)
+			return r;
+		watch_init(&l->watches[i], sock, NULL);
+		l->socks[l->count++] = sock;
+	}
+	l->port = endpoint_port(&l->at[0]);
+	return 0;
 }
 
 int listener_watch(struct listener *l, struct task *task, bool on)

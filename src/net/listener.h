@@ -34,6 +34,12 @@ struct listener {
  */
 int listener_open(struct listener *, const struct listen_settings *);
 
+/*
+ * Takes over `n` listening sockets, descriptors 3 and on, from a service manager (sd_listen_fds(3)).
+ * Returns 0, or -errno: -ENOTSOCK or -EPROTOTYPE when one is no listening TCP socket.
+ */
+int listener_inherit(struct listener *, int n);
+
 /* Lets connections wake `task` (on), or wait in the backlog (off). Returns 0 or -errno. */
 int listener_watch(struct listener *, struct task *task, bool on);
 

@@ -47,10 +47,10 @@ static enum stage_result output_failed(struct session *s, int error)
 /* The connection has failed: say so, and what got lost with it. */
 static enum stage_result connection_failed(struct session *s, int error)
 {
-	int lost = sockopt_unacknowledged(s->remote->wfd);
+	int lost = session_unacknowledged(s);
 
-	if (lost > 0 && s->out.moved > 0)
-		return session_fail(s, EXIT_LOST, "%s (%d bytes sent were not acknowledged)",
+	if (lost > 0)
+		return session_fail(s, EXIT_LOST, "%s (bytes sent and not acknowledged: %d)",
 				    connection_error(error), lost);
 	return session_fail(s, exitcode_for(error, EXIT_LOST), "%s", connection_error(error));
 }
@@ -132,13 +132,13 @@ static enum stage_result quit(struct session *s)
 		s->drop_input = true;
 		return STAGE_DONE;
 	}
-	left = (int)s->out.held + sockopt_unacknowledged(s->remote->wfd);
+	left = (int)s->out.held + session_unacknowledged(s);
 	flow_cut(&s->out);
 	s->abandoned = true;
 	if (left > 0)
 		return session_fail(s, EXIT_TIMEDOUT,
-				    "%d bytes sent were not acknowledged within %s (--quit-after)", left,
-				    clock_words(s->settings->quit_after, limit, sizeof limit));
+				    "within %s (--quit-after), %d bytes sent were not acknowledged",
+				    clock_words(s->settings->quit_after, limit, sizeof limit), left);
 	return STAGE_DONE;
 }
 
@@ -155,21 +155,11 @@ static enum stage_result check_quit(struct session *s, nsec now)
 	return STAGE_DONE;
 }
 
-static void want_flow(struct session *s, const struct flow *f, nsec now)
-{
-	if (f->waits & FLOW_SRC)
-		session_want(s, f->src->rfd, f->src->rwait);
-	if ((f->waits & FLOW_SRC) && f->patience)
-		session_wake_at(s, now + f->patience);
-	if (f->waits & FLOW_DST)
-		session_want(s, f->dst->wfd, f->dst->wwait);
-}
-
 /* What the flows wait for, and the two ends whose loss would show as an error only. */
 static void want_flows(struct session *s, nsec now)
 {
-	want_flow(s, &s->in, now);
-	want_flow(s, &s->out, now);
+	session_want_flow(s, &s->in, now);
+	session_want_flow(s, &s->out, now);
 	if (flow_over(&s->in) && !flow_over(&s->out))
 		session_want(s, s->remote->wfd, FD_ERROR);
 	if (s->local->wkind == FD_PIPE && !s->output_ended)

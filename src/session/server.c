@@ -4,33 +4,47 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "base/diag.h"
 #include "base/exitcode.h"
 #include "loop/signals.h"
+#include "session/hosts.h"
 
-/* Without descriptors or memory nothing can be accepted: so long is the pause before another try. */
+/* Without descriptors, memory or processes nothing can be served: so long until another try. */
 #define EXHAUSTED_PAUSE (100 * NSEC_PER_MSEC)
+
+#define CHILD_BUCKETS 256
 
 struct server {
 	const struct server_settings *settings;
 	struct listener *listener;
 	struct task task;
 	struct timer timer;
-	struct list sessions;
+	struct list sessions;                /* struct session */
+	struct list children[CHILD_BUCKETS]; /* struct child, by pid */
+	struct hosts hosts;
 	struct turn turn;
-	int active;       /* how many sessions there are */
-	bool accepting;   /* the listener is open */
-	bool exhausted;   /* said so already */
+	int active;     /* how many sessions and children there are */
+	bool accepting; /* the listener is open */
+	bool exhausted; /* said so already */
+	int held;       /* an accepted connection that could not be served yet, or -1 */
+	struct endpoint held_peer;
 	nsec paused_until, wait_ends, drain_ends;
-	int ended_by;     /* the signal that stopped it, or 0 */
+	int ended_by; /* the signal that stopped it, or 0 */
 	int status;
 };
 
-/* list_entry cannot lead from a session to its server: each session carries the way. */
+/* A session does not know its server: each carries the way. */
 struct served {
-	struct session session;
 	struct server *server;
+	struct session session;
+};
+
+struct child {
+	struct list link;
+	pid_t pid;
+	struct endpoint peer;
 };
 
 static void wait_anew(struct server *v)
@@ -52,63 +66,121 @@ static void finish(struct server *v, int status)
 	loop_stop();
 }
 
-/* A session is over: forget it, and see what that means. */
+/* --- the ends of connections --- */
+
+/* A connection is over, however it was served. */
+static void connection_ended(struct server *v, const struct endpoint *peer, int status)
+{
+	hosts_remove(&v->hosts, peer);
+	v->active--;
+	/* with -k sessions report for themselves, but without stdout there is nothing left to serve */
+	if (!v->settings->keep_open || (status > EXIT_SIGNAL && !v->settings->command))
+		finish(v, status);
+	if (v->active == 0)
+		wait_anew(v);
+	task_wake(&v->task);
+}
+
 static void session_ended(struct session *s)
 {
 	struct served *served = list_entry(s, struct served, session);
 	struct server *v = served->server;
+	struct endpoint peer = s->peer;
+	int status = s->status;
 
 	list_remove(&s->link);
-	v->active--;
-	/* with -k sessions report for themselves, but without stdout there is nothing left to serve */
-	if (!v->settings->keep_open || s->status > EXIT_SIGNAL)
-		finish(v, s->status);
-	if (v->active == 0)
-		wait_anew(v);
 	free(served);
-	task_wake(&v->task);
+	connection_ended(v, &peer, status);
 }
 
-static int count_from(const struct server *v, const struct endpoint *peer)
+/* Tells under -v how a command ended. Returns what that is as an exit status. */
+static int tell_child_end(const struct child *c, int wait_status)
 {
-	int n = 0;
-
-	for (struct list *l = v->sessions.next; l != &v->sessions; l = l->next)
-		n += endpoint_same_host(&list_entry(l, struct session, link)->peer, peer);
-	return n;
-}
-
-/* Makes an accepted connection a session, or closes it. */
-static void serve(struct server *v, int sock, const struct endpoint *peer)
-{
-	const struct server_settings *settings = v->settings;
-	struct served *served;
 	char text[ENDPOINT_TEXT];
 
-	if (settings->max_per_host && count_from(v, peer) >= settings->max_per_host) {
-		diag_step("refused %s port %u: it has %d connections (--max-per-host)",
-			  endpoint_text(peer, text), endpoint_port(peer), (int)settings->max_per_host);
-		fd_close(&sock);
-		return;
+	endpoint_text(&c->peer, text);
+	if (WIFSIGNALED(wait_status)) {
+		diag_step("connection from %s port %u: command %d ended by signal %d", text,
+			  endpoint_port(&c->peer), (int)c->pid, WTERMSIG(wait_status));
+		return EXIT_SIGNAL + WTERMSIG(wait_status);
 	}
-	served = malloc(sizeof *served);
-	if (!served) {
-		diag_failure("refused %s port %u: %s", endpoint_text(peer, text), endpoint_port(peer),
-			     strerror(ENOMEM));
-		fd_close(&sock);
-		return;
-	}
-	diag_step("connection from %s port %u", endpoint_text(peer, text), endpoint_port(peer));
-	served->server = v;
-	session_start(&served->session, settings->session, sock, peer, session_ended);
-	served->session.turn = &v->turn;
-	list_append(&v->sessions, &served->session.link);
-	v->active++;
-	if (!settings->keep_open)
-		stop_accepting(v);
+	diag_step("connection from %s port %u: command %d ended with status %d", text,
+		  endpoint_port(&c->peer), (int)c->pid, WEXITSTATUS(wait_status));
+	return WEXITSTATUS(wait_status);
 }
 
-/* There is a connection, but not the means to take it: leave the backlog alone for a moment. */
+static struct child *find_child(const struct server *v, pid_t pid)
+{
+	const struct list *bucket = &v->children[(unsigned)pid % CHILD_BUCKETS];
+
+	for (struct list *l = bucket->next; l != bucket; l = l->next)
+		if (list_entry(l, struct child, link)->pid == pid)
+			return list_entry(l, struct child, link);
+	return NULL;
+}
+
+/* Reaps whatever has ended; look-ups reap their own children and are not among ours. */
+static void reap(struct server *v)
+{
+	int wait_status;
+	pid_t pid;
+
+	if (!v->settings->command)
+		return;
+	while ((pid = waitpid(-1, &wait_status, WNOHANG)) > 0) {
+		struct child *c = find_child(v, pid);
+		struct endpoint peer;
+		int status;
+
+		if (!c)
+			continue;
+		status = tell_child_end(c, wait_status);
+		peer = c->peer;
+		list_remove(&c->link);
+		free(c);
+		connection_ended(v, &peer, status);
+	}
+}
+
+/* --- their beginnings --- */
+
+/* Makes a connection a session. Returns 0, or -errno with the socket still open. */
+static int begin_session(struct server *v, int sock, const struct endpoint *peer)
+{
+	struct served *served = malloc(sizeof *served);
+
+	if (!served)
+		return -ENOMEM;
+	served->server = v;
+	session_start(&served->session, v->settings->session, sock, peer, session_ended);
+	served->session.turn = &v->turn;
+	list_append(&v->sessions, &served->session.link);
+	return 0;
+}
+
+/* Gives a connection to a command. Returns 0, or -errno with the socket still open. */
+static int begin_child(struct server *v, int sock, const struct endpoint *peer)
+{
+	struct child *c = malloc(sizeof *c);
+	pid_t pid;
+
+	if (!c)
+		return -ENOMEM;
+	sockopt_prepare(sock, &v->settings->session->keepalive);
+	pid = command_spawn(v->settings->command, sock, peer, hosts_count(&v->hosts, peer));
+	if (pid < 0) {
+		free(c);
+		return (int)pid;
+	}
+	fd_close(&sock);
+	list_init(&c->link);
+	c->pid = pid;
+	c->peer = *peer;
+	list_append(&v->children[(unsigned)pid % CHILD_BUCKETS], &c->link);
+	return 0;
+}
+
+/* The means are lacking: leave the backlog alone for a moment, and say so once. */
 static void pause_accepting(struct server *v, int error, nsec now)
 {
 	if (!v->exhausted)
@@ -117,9 +189,65 @@ static void pause_accepting(struct server *v, int error, nsec now)
 	v->paused_until = clock_after(now, EXHAUSTED_PAUSE);
 }
 
+/* Serves an accepted connection, or holds on to it until there are the means. */
+static void serve(struct server *v, int sock, const struct endpoint *peer, nsec now)
+{
+	int r = hosts_add(&v->hosts, peer);
+
+	if (r == 0) {
+		r = v->settings->command ? begin_child(v, sock, peer) : begin_session(v, sock, peer);
+		if (r < 0)
+			hosts_remove(&v->hosts, peer);
+	}
+	if (r < 0) {
+		v->held = sock;
+		v->held_peer = *peer;
+		pause_accepting(v, r, now);
+		return;
+	}
+	v->exhausted = false;
+	v->active++;
+	if (!v->settings->keep_open)
+		stop_accepting(v);
+}
+
+/* May this peer be served? Says why not, under -v. */
+static bool is_welcome(const struct server *v, const struct endpoint *peer)
+{
+	const struct server_settings *settings = v->settings;
+	char text[ENDPOINT_TEXT];
+
+	endpoint_text(peer, text);
+	if (!access_permits(settings->access, peer)) {
+		diag_step("refused %s port %u: not allowed", text, endpoint_port(peer));
+		return false;
+	}
+	if (settings->max_per_host && hosts_count(&v->hosts, peer) >= settings->max_per_host) {
+		diag_step("refused %s port %u: it has %d connections (--max-per-host)", text,
+			  endpoint_port(peer), (int)settings->max_per_host);
+		return false;
+	}
+	diag_step("connection from %s port %u", text, endpoint_port(peer));
+	return true;
+}
+
+/* --- accepting --- */
+
 static bool may_accept(const struct server *v, nsec now)
 {
-	return v->accepting && v->active < v->settings->max_connections && now >= v->paused_until;
+	return v->accepting && v->active < v->settings->max_connections && now >= v->paused_until &&
+	       v->held < 0;
+}
+
+/* What was held when the means were lacking comes first. */
+static void serve_held(struct server *v, nsec now)
+{
+	int sock = v->held;
+
+	if (sock < 0 || now < v->paused_until)
+		return;
+	v->held = -1;
+	serve(v, sock, &v->held_peer, now);
 }
 
 /* Accepts what waits, as far as there is room. */
@@ -132,9 +260,10 @@ static void accept_waiting(struct server *v, nsec now)
 
 		if (sock == -EAGAIN)
 			return;
-		if (sock >= 0) {
-			v->exhausted = false;
-			serve(v, sock, &peer);
+		if (sock >= 0 && is_welcome(v, &peer)) {
+			serve(v, sock, &peer, now);
+		} else if (sock >= 0) {
+			fd_close(&sock);
 		} else if (exitcode_for(sock, EXIT_LISTEN) == EXIT_RESOURCES) {
 			pause_accepting(v, sock, now);
 		} else {
@@ -145,11 +274,28 @@ static void accept_waiting(struct server *v, nsec now)
 	}
 }
 
+/* --- signals and limits --- */
+
+/* SIGHUP: the files of rules may have changed. Rules that cannot be read change nothing. */
+static void reload_rules(struct server *v)
+{
+	char reason[300];
+
+	if (access_load(v->settings->access, v->settings->rules, reason, sizeof reason) < 0)
+		diag_failure("%s; the rules stay as they were", reason);
+	else
+		diag_step("rules read again");
+}
+
 /* SIGTERM and SIGINT: accept no more; those that are served have the time to drain. */
 static void check_signals(struct server *v, nsec now)
 {
 	static const int deadly[] = {SIGTERM, SIGINT};
 
+	if (signals_taken(SIGHUP))
+		reload_rules(v);
+	if (signals_taken(SIGCHLD))
+		reap(v);
 	for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++) {
 		if (!signals_taken(deadly[i]))
 			continue;
@@ -163,36 +309,40 @@ static void check_signals(struct server *v, nsec now)
 		finish(v, EXIT_SIGNAL + v->ended_by);
 }
 
-/* The limits while nobody is served: -w and --deadline. */
+/* The limits that no session watches: -w while nobody is served, --deadline for commands, too. */
 static void check_limits(struct server *v, nsec now)
 {
 	char text[32];
 
-	if (!v->accepting || v->active > 0)
-		return;
-	if (now >= v->settings->session->deadline) {
+	if (now >= v->settings->session->deadline && (v->active == 0 || v->settings->command)) {
 		diag_failure("the time for the whole run is over (--deadline)");
 		finish(v, EXIT_TIMEDOUT);
-	} else if (now >= v->wait_ends) {
+	} else if (v->accepting && v->active == 0 && v->held < 0 && now >= v->wait_ends) {
 		diag_failure("no connection within %s (--timeout)",
 			     clock_words(v->settings->wait, text, sizeof text));
 		finish(v, EXIT_TIMEDOUT);
 	}
 }
 
+static nsec earlier(nsec a, nsec b)
+{
+	return a < b ? a : b;
+}
+
 /* Wakes the server for the next thing that only time brings. */
 static void set_timer(struct server *v, nsec now)
 {
-	nsec next = v->ended_by ? v->drain_ends : NSEC_NEVER;
+	nsec next = v->settings->session->deadline;
 
-	if (v->accepting && v->active == 0) {
-		nsec limit = v->settings->session->deadline;
-
-		next = limit < next ? limit : next;
-		next = v->wait_ends < next ? v->wait_ends : next;
-	}
-	if (v->accepting && v->paused_until > now && v->paused_until < next)
-		next = v->paused_until;
+	/* sessions end themselves then, and with the last of them comes our turn */
+	if (now >= next)
+		next = NSEC_NEVER;
+	if (v->ended_by)
+		next = earlier(next, v->drain_ends);
+	if (v->accepting && v->active == 0)
+		next = earlier(next, v->wait_ends);
+	if (v->paused_until > now)
+		next = earlier(next, v->paused_until);
 	timer_set(&v->timer, next);
 }
 
@@ -203,6 +353,7 @@ static void run(struct task *task)
 	int r;
 
 	check_signals(v, now);
+	serve_held(v, now);
 	accept_waiting(v, now);
 	check_limits(v, now);
 	set_timer(v, now);
@@ -215,38 +366,82 @@ static void run(struct task *task)
 	}
 }
 
+/* --- the whole --- */
+
 /* Ends what still runs, quietly: the run itself is over. */
-static void end_sessions(struct server *v)
+static void end_all(struct server *v)
 {
 	while (!list_empty(&v->sessions))
 		session_end(list_entry(v->sessions.next, struct session, link), EXIT_LOST);
+	for (int i = 0; i < CHILD_BUCKETS; i++) {
+		while (!list_empty(&v->children[i])) {
+			struct child *c = list_entry(v->children[i].next, struct child, link);
+
+			kill(c->pid, SIGTERM);
+			list_remove(&c->link);
+			hosts_remove(&v->hosts, &c->peer);
+			free(c);
+		}
+	}
+	if (v->accepting)
+		stop_accepting(v);
+	if (v->held >= 0)
+		fd_close(&v->held);
+	timer_stop(&v->timer);
+	task_stop(&v->task);
+}
+
+/* Only what there is a use for is caught. Returns 0 or -errno. */
+static int catch_signals(struct server *v)
+{
+	static const int always[] = {SIGTERM, SIGINT};
+	static const int child[] = {SIGCHLD}, hangup[] = {SIGHUP};
+	const struct access_settings *rules = v->settings->rules;
+	int r = signals_catch(&v->task, always, 2);
+
+	if (r == 0 && v->settings->command)
+		r = signals_catch(&v->task, child, 1);
+	if (r == 0 && (rules->allow_files.count || rules->deny_files.count))
+		r = signals_catch(&v->task, hangup, 1);
+	return r;
+}
+
+static struct server *new_server(const struct server_settings *settings, struct listener *l)
+{
+	struct server *v = calloc(1, sizeof *v);
+
+	if (!v)
+		return NULL;
+	v->settings = settings;
+	v->listener = l;
+	v->accepting = true;
+	v->held = -1;
+	list_init(&v->sessions);
+	list_init(&v->turn.waiting);
+	for (int i = 0; i < CHILD_BUCKETS; i++)
+		list_init(&v->children[i]);
+	task_init(&v->task, run);
+	timer_init(&v->timer, &v->task);
+	wait_anew(v);
+	return v;
 }
 
 int server_run(const struct server_settings *settings, struct listener *l)
 {
-	static const int which[] = {SIGTERM, SIGINT};
-	struct server v = {.settings = settings, .listener = l, .accepting = true};
-	int r, status;
+	struct server *v = new_server(settings, l);
+	int r = v ? catch_signals(v) : -ENOMEM, status;
 
-	list_init(&v.sessions);
-	list_init(&v.turn.waiting);
-	task_init(&v.task, run);
-	timer_init(&v.timer, &v.task);
-	wait_anew(&v);
-	r = signals_catch(&v.task, which, sizeof which / sizeof *which);
 	if (r == 0) {
-		task_wake(&v.task);
+		task_wake(&v->task);
 		r = loop_run();
 	}
-	status = v.status;
+	status = v ? v->status : 0;
 	if (r < 0) {
 		diag_failure("cannot wait: %s", strerror(-r));
 		status = exitcode_for(r, EXIT_LISTEN);
 	}
-	end_sessions(&v);
-	if (v.accepting)
-		stop_accepting(&v);
-	timer_stop(&v.timer);
-	task_stop(&v.task);
+	if (v)
+		end_all(v);
+	free(v);
 	return status;
 }

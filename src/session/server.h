@@ -1,8 +1,10 @@
-/* The server: accepts connections, makes each a session, and decides when it is all over. */
+/* The server: accepts connections, makes each a session or a command, and decides when it is all over. */
 #ifndef SESSION_SERVER_H
 #define SESSION_SERVER_H
 
+#include "net/access.h"
 #include "net/listener.h"
+#include "session/command.h"
 #include "session/session.h"
 
 struct server_settings {
@@ -11,6 +13,9 @@ struct server_settings {
 	int64_t max_per_host;    /* from one address; more are closed at once; 0: no limit */
 	nsec wait;               /* how long to wait for a connection: -w; 0: for ever */
 	nsec drain;              /* how long sessions may go on after SIGTERM: --drain */
+	const struct access_settings *rules; /* read again on SIGHUP */
+	struct access *access;               /* who may connect, as they were read last */
+	const struct command *command;       /* run for each connection, or NULL: it becomes a session */
 	const struct session_settings *session;
 };
 
@@ -18,6 +23,8 @@ struct server_settings {
  * Serves the connections of `l`, which is listening, until one has been served (or, with keep_open,
  * for ever), a limit has passed or SIGTERM or SIGINT came. Runs the loop; closes the listener.
  * Returns the exit status; EXIT_SIGNAL and a number when that signal is to be died of.
+ *
+ * Commands that still run when it ends for good are sent SIGTERM and left to themselves.
  */
 int server_run(const struct server_settings *, struct listener *l);
 

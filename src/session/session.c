@@ -11,6 +11,10 @@
 #include "base/exitcode.h"
 #include "net/tcpinfo.h"
 
+/* The pauses between two looks at what is not acknowledged yet. */
+#define FIRST_LOOK NSEC_PER_MSEC
+#define LAST_LOOK (32 * NSEC_PER_MSEC)
+
 /* --- what it waits for --- */
 
 void session_want(struct session *s, int fd, unsigned events)
@@ -31,6 +35,24 @@ void session_wake_at(struct session *s, nsec when)
 {
 	if (when < s->wake_at)
 		s->wake_at = when;
+}
+
+void session_want_flow(struct session *s, const struct flow *f, nsec now)
+{
+	if (f->waits & FLOW_SRC)
+		session_want(s, f->src->rfd, f->src->rwait);
+	if ((f->waits & FLOW_SRC) && f->patience)
+		session_wake_at(s, now + f->patience);
+	if (f->waits & FLOW_DST)
+		session_want(s, f->dst->wfd, f->dst->wwait);
+}
+
+void session_look_again(struct session *s, nsec now)
+{
+	s->settle_pause = s->settle_pause == 0 ? FIRST_LOOK : s->settle_pause * 2;
+	if (s->settle_pause > LAST_LOOK)
+		s->settle_pause = LAST_LOOK;
+	session_wake_at(s, now + s->settle_pause);
 }
 
 bool session_got_error(const struct session *s, int fd)
@@ -85,6 +107,14 @@ uint64_t session_sent(const struct session *s)
 uint64_t session_received(const struct session *s)
 {
 	return s->in.moved;
+}
+
+int session_unacknowledged(const struct session *s)
+{
+	int queued = sockopt_unacknowledged(s->remote->wfd);
+	bool fin = s->relaying && s->out.state == FLOW_DONE && !s->out.withhold_end;
+
+	return queued > 0 && fin ? queued - 1 : queued;
 }
 
 /* Who it is with, as it begins each of its messages. */

@@ -14,8 +14,9 @@
 #include "net/endpoint.h"
 #include "stream/stream.h"
 
-struct session;
+struct command;
 struct greeting;
+struct session;
 
 enum stage_result {
 	STAGE_WAIT,   /* not yet: session_want() and session_wake_at() say for what */
@@ -35,6 +36,16 @@ extern const struct stage stage_relay;      /* stdin to the socket, the socket t
 extern const struct stage stage_greet_guest; /* the greeting, as the one who connected */
 extern const struct stage stage_greet_host;  /* the greeting, as the one who was connected to */
 extern const struct stage stage_settle;     /* everything sent is acknowledged */
+extern const struct stage stage_reach;      /* connect to the upstream of a forwarded connection */
+extern const struct stage stage_forward;    /* the client to the upstream, and back */
+
+extern const struct stage stage_command;    /* a command has the connection; wait for its end */
+
+/* The last answer for the upstream's name, so that not every connection has to ask. */
+struct upstream_cache {
+	struct resolve answer;
+	nsec valid_until;
+};
 
 /* What holds for every session of a run. */
 struct session_settings {
@@ -46,7 +57,9 @@ struct session_settings {
 	nsec deadline;        /* the moment at which the run ends; NSEC_NEVER: none */
 	const char *greeting; /* the text to greet with; NULL: the tutorial's own */
 	struct keepalive keepalive;
-	/* for stage_dial */
+	const struct command *command; /* for stage_command */
+	struct upstream_cache *cache; /* for stage_reach */
+	/* for stage_dial and stage_reach */
 	const struct dial_settings *dial;
 	const char *host;
 	uint16_t port;
@@ -77,9 +90,11 @@ struct session {
 	struct dial *dial; /* while dialing */
 	struct stream_sock sock;
 	struct stream_fd stdio;
+	struct stream_sock upstream;   /* in place of stdio, when forwarding */
 	struct stream *remote, *local; /* NULL until connected */
-	struct flow out, in;           /* stdin to socket, socket to stdout */
+	struct flow out, in;           /* from local to remote, from remote to local */
 	struct greeting *greeting;     /* while greeting */
+	pid_t child;                   /* while a command has the connection */
 	struct list turn_link;
 
 	struct watch watches[SESSION_WATCHES];
@@ -110,6 +125,12 @@ void session_connected(struct session *s, int sock, const struct endpoint *peer)
 void session_want(struct session *s, int fd, unsigned events);
 void session_wake_at(struct session *s, nsec when);
 
+/* ... when `f` can go on. */
+void session_want_flow(struct session *s, const struct flow *f, nsec now);
+
+/* ... soon, to see whether more has been acknowledged; no event tells. Each time a little later. */
+void session_look_again(struct session *s, nsec now);
+
 /* True when the last wait brought an error or a hang-up on `fd`. */
 bool session_got_error(const struct session *s, int fd);
 
@@ -125,6 +146,9 @@ enum stage_result session_fail(struct session *s, int status, const char *format
 
 /* Ends it from outside with `status`, saying nothing; `ended` is called. */
 void session_end(struct session *s, int status);
+
+/* Bytes of the outgoing flow that the peer's TCP has not acknowledged; a FIN is no byte. */
+int session_unacknowledged(const struct session *s);
 
 /* Bytes each way so far. */
 uint64_t session_sent(const struct session *s);

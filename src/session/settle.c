@@ -11,8 +11,6 @@
 #include "net/tcpinfo.h"
 #include "session/session.h"
 
-#define FIRST_PAUSE NSEC_PER_MSEC
-#define LONGEST_PAUSE (32 * NSEC_PER_MSEC)
 #define DROP_ROUNDS 16
 
 /* Reads what has come and drops it. Returns true while more may come. */
@@ -38,21 +36,22 @@ static bool drop_input(struct session *s)
 	return true;
 }
 
-static enum stage_result connection_lost(struct session *s, int bytes)
+static enum stage_result connection_lost(struct session *s)
 {
-	int error = 0;
+	int error = 0, lost = session_unacknowledged(s);
 	socklen_t length = sizeof error;
 
 	getsockopt(s->remote->wfd, SOL_SOCKET, SO_ERROR, &error, &length);
 	if (error == 0 || error == EPIPE)
 		error = ECONNRESET;
-	return session_fail(s, EXIT_LOST, "%s (%d bytes sent were not acknowledged)", strerror(error),
-			    bytes);
+	if (lost == 0)
+		return session_fail(s, EXIT_LOST, "%s", strerror(error));
+	return session_fail(s, EXIT_LOST, "%s (bytes sent and not acknowledged: %d)", strerror(error), lost);
 }
 
 static enum stage_result step(struct session *s, nsec now)
 {
-	int r, unacknowledged;
+	int r;
 
 	if (s->abandoned)
 		return STAGE_DONE;
@@ -60,16 +59,12 @@ static enum stage_result step(struct session *s, nsec now)
 	if (r == -EAGAIN)
 		session_want(s, s->remote->wfd, s->remote->wwait);
 	drop_input(s);
-	unacknowledged = sockopt_unacknowledged(s->remote->wfd);
-	if (r == 0 && unacknowledged == 0)
+	/* the FIN included: then nothing can be lost any more */
+	if (r == 0 && sockopt_unacknowledged(s->remote->wfd) == 0)
 		return STAGE_DONE;
 	if (tcpinfo_closed(s->remote->wfd))
-		return connection_lost(s, unacknowledged);
-	/* no event tells of an acknowledgement: look again, soon at first, then less often */
-	s->settle_pause = s->settle_pause == 0 ? FIRST_PAUSE : s->settle_pause * 2;
-	if (s->settle_pause > LONGEST_PAUSE)
-		s->settle_pause = LONGEST_PAUSE;
-	session_wake_at(s, now + s->settle_pause);
+		return connection_lost(s);
+	session_look_again(s, now);
 	return STAGE_WAIT;
 }
 

@@ -1,0 +1,145 @@
+/*
+ * Forwarding: a client that came in, an upstream that is dialed for it, and the same two flows between
+ * them. An end-of-file of one side is passed on as one; so is the loss of a side, as a reset, once all
+ * that it had sent has arrived: nobody takes a broken stream for a whole one.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/diag.h"
+#include "base/exitcode.h"
+#include "net/tcpinfo.h"
+#include "session/session.h"
+
+/* An answer of the name service is used for so long. */
+#define ANSWER_LASTS (5 * NSEC_PER_SEC)
+
+static void set_up(struct session *s)
+{
+	s->local = &s->upstream.stream;
+	flow_init(&s->out, s->local, s->remote);
+	flow_init(&s->in, s->remote, s->local);
+	s->relaying = true;
+}
+
+/* Begins to dial. Returns 0 or -ENOMEM. */
+static int begin(struct session *s, nsec now)
+{
+	const struct session_settings *settings = s->settings;
+
+	s->dial = malloc(sizeof *s->dial);
+	if (!s->dial)
+		return -ENOMEM;
+	dial_start(s->dial, settings->dial, settings->host, settings->port, &s->task);
+	if (now < settings->cache->valid_until)
+		dial_use(s->dial, &settings->cache->answer);
+	return 0;
+}
+
+/* A name that was looked up need not be looked up again at once. */
+static void keep_answer(struct session *s, nsec now)
+{
+	struct upstream_cache *cache = s->settings->cache;
+
+	if (s->dial->known || s->dial->look_up.error || s->dial->look_up.count == 0)
+		return;
+	cache->answer = s->dial->look_up;
+	cache->valid_until = clock_after(now, ANSWER_LASTS);
+}
+
+/* What is closed now is closed with a reset: SO_LINGER of socket(7). */
+static void abort_on_close(const struct stream *stream)
+{
+	struct linger now = {.l_onoff = 1, .l_linger = 0};
+
+	setsockopt(stream->wfd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+}
+
+static enum stage_result reach(struct session *s, nsec now)
+{
+	char reason[512], text[ENDPOINT_TEXT];
+	int r;
+
+	if (!s->dial && begin(s, now) < 0)
+		return session_fail(s, EXIT_RESOURCES, "%s", strerror(ENOMEM));
+	r = dial_step(s->dial);
+	if (r == -EAGAIN)
+		return STAGE_WAIT;
+	if (r < 0) {
+		s->settings->cache->valid_until = 0;
+		/* the client learns that nobody is there, not that a service ended */
+		abort_on_close(s->remote);
+		return session_fail(s, dial_status(s->dial), "%s",
+				    dial_reason(s->dial, reason, sizeof reason));
+	}
+	keep_answer(s, now);
+	stream_sock_open(&s->upstream, s->dial->sock);
+	s->dial->sock = -1;
+	diag_step("forwarding %s port %u to %s port %u", endpoint_text(&s->peer, reason),
+		  endpoint_port(&s->peer), endpoint_text(&s->dial->peer, text),
+		  endpoint_port(&s->dial->peer));
+	set_up(s);
+	return STAGE_DONE;
+}
+
+static void leave_reach(struct session *s)
+{
+	if (!s->dial)
+		return;
+	dial_close(s->dial);
+	free(s->dial);
+	s->dial = NULL;
+}
+
+/* The side that a failed flow has lost, or NULL. */
+static struct stream *lost_side(const struct flow *f)
+{
+	if (f->state != FLOW_FAILED)
+		return NULL;
+	return f->culprit == FLOW_SRC ? f->src : f->dst;
+}
+
+/* One side is lost: what it had sent still has to arrive at the other, then that is reset, too. */
+static enum stage_result wind_up(struct session *s, const struct stream *lost, nsec now)
+{
+	struct stream *other = lost == s->remote ? s->local : s->remote;
+	struct flow *rest = lost == s->remote ? &s->in : &s->out;
+	struct flow *vain = lost == s->remote ? &s->out : &s->in;
+	int error = vain->error ? vain->error : rest->error;
+
+	flow_cut(vain);
+	if (!flow_over(rest)) {
+		session_want_flow(s, rest, now);
+		return STAGE_WAIT;
+	}
+	if (sockopt_unacknowledged(other->wfd) > 0 && !tcpinfo_closed(other->wfd)) {
+		session_look_again(s, now);
+		return STAGE_WAIT;
+	}
+	abort_on_close(other);
+	return session_fail(s, EXIT_LOST, "%s%s", lost == s->local ? "upstream: " : "",
+			    strerror(error == -EPIPE ? ECONNRESET : -error));
+}
+
+static enum stage_result forward(struct session *s, nsec now)
+{
+	struct stream *lost;
+	bool more = flow_step(&s->in);
+
+	more |= flow_step(&s->out);
+	if (more)
+		task_wake(&s->task);
+	lost = lost_side(&s->in) ? lost_side(&s->in) : lost_side(&s->out);
+	if (lost)
+		return wind_up(s, lost, now);
+	if (flow_over(&s->in) && flow_over(&s->out))
+		return STAGE_DONE;
+	session_want_flow(s, &s->in, now);
+	session_want_flow(s, &s->out, now);
+	return STAGE_WAIT;
+}
+
+const struct stage stage_reach = {"reach", reach, leave_reach};
+const struct stage stage_forward = {"forward", forward, NULL};
