@@ -45,3 +45,51 @@ char *escape(const void *bytes, size_t n, char *out, size_t size)
 	out[used] = '\0';
 	return out;
 }
+
+/* Up to `most` digits of `base` at *at. Returns their value, or -1 when there is none. */
+static int digits(const char **at, int base, int most)
+{
+	static const char all[] = "0123456789abcdef";
+	int value = 0, n = 0;
+
+	for (; n < most && **at; n++, ++*at) {
+		const char *digit = strchr(all, **at | (**at >= 'A' && **at <= 'F' ? 0x20 : 0));
+
+		if (!digit || digit - all >= base)
+			break;
+		value = value * base + (int)(digit - all);
+	}
+	return n > 0 ? value & 0xff : -1;
+}
+
+/* What follows a backslash at *at. Returns the byte, or -1. */
+static int unescape_one(const char **at)
+{
+	static const char letters[] = "abefnrtv\\\"'?", meanings[] = "\a\b\033\f\n\r\t\v\\\"'?";
+	const char *letter = **at ? strchr(letters, **at) : NULL;
+
+	if (letter) {
+		++*at;
+		return meanings[letter - letters];
+	}
+	if (**at != 'x')
+		return digits(at, 8, 3);
+	++*at;
+	return digits(at, 16, 2);
+}
+
+long unescape(const char *text, char *out)
+{
+	char *to = out;
+
+	while (*text) {
+		int c = (unsigned char)*text++;
+
+		if (c == '\\')
+			c = unescape_one(&text);
+		if (c < 0)
+			return -1;
+		*to++ = (char)c;
+	}
+	return to - out;
+}

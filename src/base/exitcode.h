@@ -11,6 +11,7 @@ enum exitcode {
 	EXIT_TIMEDOUT = 5,   /* a time limit passed */
 	EXIT_LISTEN = 6,     /* cannot listen there */
 	EXIT_LOCAL = 7,      /* stdin, stdout or a named file failed */
+	EXIT_EXPECT = 10,    /* --expect was not met */
 	EXIT_RESOURCES = 11, /* out of memory, descriptors or processes */
 	EXIT_SIGNAL = 128,   /* plus the number: a signal to be raised again */
 };

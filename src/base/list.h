@@ -12,11 +12,6 @@ struct list {
 /* The structure of type `type` whose member `member` is at `node`. */
 #define list_entry(node, type, member) ((type *)(void *)((char *)(node) - offsetof(type, member)))
 
-/* Visits every node of `head`; the body may unlink the node it stands on. */
-#define list_each(node, following, head)                                                           \
-	for (struct list *node = (head)->next, *following = node->next; node != (head);            \
-	     node = following, following = node->next)
-
 /* Makes `l` an empty list, or a node that is in none. */
 static inline void list_init(struct list *l)
 {

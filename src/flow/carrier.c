@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 /* So much crosses in a copy before it is worth a pipe: what is small never pays for one. */
@@ -30,9 +31,18 @@ static bool is_by_pipe(enum fd_kind from, enum fd_kind to)
 	       (from == FD_SOCKET && (to == FD_SOCKET || to == FD_MEMORY));
 }
 
+/* A filter that looks at bytes, changes them or adds its own needs them in our memory. */
+static bool any_filter_looks(const struct flow *f)
+{
+	for (const struct filter *i = f->filters; i; i = i->next)
+		if (i->ops->map || i->ops->inject || i->ops->portion || i->ops->gave)
+			return true;
+	return false;
+}
+
 const struct carrier *carrier_choose(const struct flow *f)
 {
-	if (f->refused || !f->src->raw_in || !f->dst->raw_out)
+	if (f->refused || any_filter_looks(f) || !f->src->raw_in || !f->dst->raw_out)
 		return &carrier_copy;
 	if (is_straight(f->src->rkind, f->dst->wkind))
 		return &carrier_splice;
@@ -71,9 +81,53 @@ ssize_t carrier_move(int from, int to, size_t n)
 	return is_refusal(errno) ? CARRIER_REFUSED : -errno;
 }
 
-static void set_low_water(struct flow *f, int bytes)
+/* Bytes have come that nobody has read yet. */
+static bool has_more(int sock)
 {
-	setsockopt(f->src->rfd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes);
+	char byte;
+
+	return recv(sock, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+/*
+ * splice(2) stops in front of an urgent byte, and once the peer has ended or reset the connection it
+ * takes that place for the end of all. A copy reads on; what became of the connection is kept for
+ * then, since a socket tells of a failure only once.
+ */
+ssize_t carrier_take(struct flow *f, int to, size_t n)
+{
+	ssize_t got = carrier_move(f->src->rfd, to, n);
+
+	if (got > 0 || got == -EAGAIN || got == CARRIER_REFUSED || f->src->rkind != FD_SOCKET)
+		return got;
+	if (!has_more(f->src->rfd))
+		return got;
+	f->lost = (int)got;
+	return CARRIER_REFUSED;
+}
+
+/* Ready and yet nothing moved, so often in a row: not a coincidence any more. */
+#define DOUBTS_MOST 3
+
+bool carrier_doubts(struct flow *f)
+{
+	return ++f->doubts >= DOUBTS_MOST;
+}
+
+ssize_t carrier_wait(struct flow *f, enum flow_sides side)
+{
+	bool src = side == FLOW_SRC;
+	struct pollfd p = {.fd = src ? f->src->rfd : f->dst->wfd, .events = src ? POLLIN : POLLOUT};
+
+	if (poll(&p, 1, 0) > 0 && carrier_doubts(f))
+		return CARRIER_REFUSED;
+	f->waits = side;
+	return -EAGAIN;
+}
+
+static bool set_low_water(struct flow *f, int bytes)
+{
+	return setsockopt(f->src->rfd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes) == 0;
 }
 
 void carrier_pace(struct flow *f, uint64_t got)
@@ -82,8 +136,9 @@ void carrier_pace(struct flow *f, uint64_t got)
 
 	if (f->src->rkind != FD_SOCKET || !f->src->raw_in)
 		return;
-	if (bulk != f->bulk)
-		set_low_water(f, bulk ? BULK_WAKE : 1);
+	/* it stays as it was if that fails: whoever is woken late needs the patience */
+	if (bulk != f->bulk && !set_low_water(f, bulk ? BULK_WAKE : 1))
+		bulk = f->bulk;
 	f->bulk = bulk;
 	f->patience = bulk ? BULK_PATIENCE : 0;
 }

@@ -51,6 +51,18 @@ const struct carrier *carrier_choose(const struct flow *);
 ssize_t carrier_move(int from, int to, size_t n);
 
 /*
+ * The same from the source of the flow to `to`, and the truth about its end: while a socket still has
+ * bytes that splice(2) does not take, that is CARRIER_REFUSED, and flow->lost what comes behind them.
+ */
+ssize_t carrier_take(struct flow *, int to, size_t n);
+
+/* Counts that nothing moved though all looked ready; true: so often that it must be a refusal. */
+bool carrier_doubts(struct flow *);
+
+/* `side` was not ready: waits for it, -EAGAIN; or CARRIER_REFUSED where splice(2) alone says so. */
+ssize_t carrier_wait(struct flow *, enum flow_sides side);
+
+/*
  * After a step that took `got` bytes and now waits for its source: while bytes come from a socket in
  * bulk, let the next wake-up wait for more of them (SO_RCVLOWAT of socket(7)), but for no longer than
  * flow->patience. An interactive stream never gets there, and one that pauses is back at once.

@@ -1,5 +1,6 @@
 /* Bytes cross through a buffer in our memory: the carrier that is never refused. */
 #include <errno.h>
+#include <string.h>
 
 #include "flow/carrier.h"
 
@@ -17,37 +18,104 @@ static size_t chunk(const struct flow *f)
 	return f->dst->wkind == FD_FILE ? LEASE_BYTES : CHUNK_BYTES;
 }
 
+/* Filters double what they map at most, and there are two that may: so a read leaves this much room. */
+#define MAPPED_BYTES (LEASE_BYTES / 4)
+
+static bool any_maps(const struct flow *f)
+{
+	for (const struct filter *i = f->filters; i; i = i->next)
+		if (i->ops->map)
+			return true;
+	return false;
+}
+
+/*
+ * Maps the `n` bytes at the upper half of the buffer down to its beginning; between two filters they move
+ * up again. Since each of them at most doubles, it never writes over what it has still to read.
+ */
+static size_t map(struct flow *f, size_t n)
+{
+	unsigned char *low = f->buffer->bytes, *high = low + LEASE_BYTES / 2;
+	bool first = true;
+
+	for (struct filter *i = f->filters; i; i = i->next) {
+		if (!i->ops->map)
+			continue;
+		if (!first)
+			memmove(high, low, n);
+		n = i->ops->map(i, high, n, low);
+		first = false;
+	}
+	return n;
+}
+
+/* What filters have to say themselves goes first. Returns how much it is. */
+static size_t inject(struct flow *f)
+{
+	for (struct filter *i = f->filters; i; i = i->next) {
+		size_t n = i->ops->inject ? i->ops->inject(i, f->buffer->bytes, LEASE_BYTES) : 0;
+
+		if (n > 0)
+			return n;
+	}
+	return 0;
+}
+
 static ssize_t copy_fill(struct flow *f)
 {
+	bool maps = any_maps(f);
+	size_t wanted = maps ? MAPPED_BYTES : chunk(f);
 	ssize_t got;
 
 	if (!f->buffer)
 		f->buffer = lease_buffer();
 	if (!f->buffer)
 		return -ENOMEM;
-	got = f->src->ops->read(f->src, f->buffer->bytes, chunk(f));
+	f->at = 0;
+	f->held = inject(f);
+	if (f->held > 0)
+		return (ssize_t)f->held;
+	if (f->quota < wanted)
+		wanted = f->quota;
+	got = f->src->ops->read(f->src, f->buffer->bytes + (maps ? LEASE_BYTES / 2 : 0), wanted);
 	if (got == -EAGAIN)
 		f->waits = FLOW_SRC;
 	if (got <= 0)
 		return got;
-	f->at = 0;
-	f->held = (size_t)got;
+	f->held = maps ? map(f, (size_t)got) : (size_t)got;
 	/* a short read has emptied the source: asking again at once would be one call in vain */
-	f->source_empty = f->held < chunk(f) && can_block(f->src->rkind);
+	f->source_empty = (size_t)got < wanted && can_block(f->src->rkind);
 	return got;
+}
+
+/* How much of what is held the gates let go now; 0 when they hold all of it back. */
+static size_t portion(struct flow *f)
+{
+	size_t n = f->held;
+	nsec now = f->filters ? clock_now() : 0;
+
+	for (struct filter *i = f->filters; i && n > 0; i = i->next)
+		if (i->ops->portion)
+			n = i->ops->portion(i, f->buffer->bytes + f->at, n, now, &f->resume_at);
+	return n;
 }
 
 static ssize_t copy_drain(struct flow *f)
 {
-	ssize_t put = f->dst->ops->write(f->dst, f->buffer->bytes + f->at, f->held);
+	const unsigned char *bytes = f->buffer->bytes + f->at;
+	size_t n = portion(f);
+	ssize_t put = n > 0 ? f->dst->ops->write(f->dst, bytes, n) : -EAGAIN;
 
-	if (put == -EAGAIN)
+	if (put == -EAGAIN && n > 0)
 		f->waits = FLOW_DST;
-	if (put > 0) {
-		f->at += (size_t)put;
-		f->held -= (size_t)put;
-		f->moved += (uint64_t)put;
-	}
+	if (put <= 0)
+		return put;
+	f->at += (size_t)put;
+	f->held -= (size_t)put;
+	f->moved += (uint64_t)put;
+	for (struct filter *i = f->filters; i; i = i->next)
+		if (i->ops->gave)
+			i->ops->gave(i, bytes, (size_t)put);
 	return put;
 }
 

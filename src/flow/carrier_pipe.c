@@ -16,12 +16,13 @@ static ssize_t pipe_fill(struct flow *f)
 		f->pipe = lease_pipe();
 	if (!f->pipe)
 		return CARRIER_REFUSED;
-	got = carrier_move(f->src->rfd, f->pipe->in, f->pipe->room);
+	got = carrier_take(f, f->pipe->in, f->quota < f->pipe->room ? f->quota : f->pipe->room);
 	/* the pipe is empty, so it was not the pipe: a fill happens only behind nothing */
 	if (got == -EAGAIN)
-		f->waits = FLOW_SRC;
+		return carrier_wait(f, FLOW_SRC);
 	if (got <= 0)
 		return got;
+	f->doubts = 0;
 	f->held = (size_t)got;
 	return got;
 }
@@ -31,8 +32,9 @@ static ssize_t pipe_drain(struct flow *f)
 	ssize_t put = carrier_move(f->pipe->out, f->dst->wfd, f->held);
 
 	if (put == -EAGAIN)
-		f->waits = FLOW_DST;
+		return carrier_wait(f, FLOW_DST);
 	if (put > 0) {
+		f->doubts = 0;
 		f->held -= (size_t)put;
 		f->moved += (uint64_t)put;
 	}

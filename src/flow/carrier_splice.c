@@ -13,9 +13,6 @@
 /* A stream that has moved so much deserves a pipe of more than the default 64 KiB. */
 #define WORTH_WIDENING ((uint64_t)256 * 1024)
 
-/* Both ready and yet nothing moved, so often in a row: not a coincidence any more. */
-#define DOUBTS_MOST 3
-
 /*
  * Gives the pipe at one end more room, which saves most of the wake-ups of a bulk transfer. It may be
  * refused (F_SETPIPE_SZ of fcntl(2)): EPERM beyond a user's share, EBUSY; then the next smaller may do.
@@ -46,26 +43,27 @@ static ssize_t find_out_who_waits(struct flow *f)
 		f->waits = FLOW_SRC;
 	else if (!sides[1].revents)
 		f->waits = FLOW_DST;
-	else if (++f->doubts >= DOUBTS_MOST)
+	else if (carrier_doubts(f))
 		return CARRIER_REFUSED;
 	return -EAGAIN;
 }
 
 static ssize_t splice_fill(struct flow *f)
 {
-	ssize_t moved = carrier_move(f->src->rfd, f->dst->wfd, MOVE_BYTES);
+	size_t wanted = f->quota < MOVE_BYTES ? f->quota : MOVE_BYTES;
+	ssize_t moved = carrier_take(f, f->dst->wfd, wanted);
 
 	if (moved == -EAGAIN)
 		return find_out_who_waits(f);
 	/* a pipe is never the one that fails, unless its reader has left */
-	if (moved < 0)
+	if (moved < 0 && moved != CARRIER_REFUSED)
 		f->culprit = f->dst->wkind == FD_SOCKET || moved == -EPIPE ? FLOW_DST : FLOW_SRC;
 	if (moved <= 0)
 		return moved;
 	f->doubts = 0;
 	f->moved += (uint64_t)moved;
 	/* one call takes what there is; if the destination was too small, its turn to wait comes next */
-	f->source_empty = (size_t)moved < MOVE_BYTES;
+	f->source_empty = (size_t)moved < wanted;
 	if (!f->widened && f->moved >= WORTH_WIDENING)
 		widen(f);
 	return moved;

@@ -64,6 +64,28 @@ static void choose(struct flow *f)
 	f->carrier = better;
 }
 
+/* Asks the gates how much may be taken now: sets the quota. Returns false when that is nothing yet. */
+static bool admitted(struct flow *f)
+{
+	nsec now;
+
+	f->quota = SIZE_MAX;
+	if (!f->filters)
+		return true;
+	now = clock_now();
+	for (struct filter *i = f->filters; i && f->quota > 0; i = i->next)
+		if (i->ops->admit)
+			f->quota = i->ops->admit(i, f->quota, now, &f->resume_at);
+	return f->quota > 0;
+}
+
+static void took(struct flow *f, size_t n)
+{
+	for (struct filter *i = f->filters; i; i = i->next)
+		if (i->ops->took)
+			i->ops->took(i, n);
+}
+
 /* Takes bytes from the source. Returns false when the flow has to wait or is over. */
 static bool fill(struct flow *f)
 {
@@ -75,16 +97,22 @@ static bool fill(struct flow *f)
 		f->waits = FLOW_SRC;
 		return false;
 	}
+	if (!admitted(f))
+		return false;
 	choose(f);
 	got = f->carrier->fill(f);
+	if (got == 0)
+		got = f->lost;
 	if (got == CARRIER_REFUSED)
 		return fall_back(f);
+	/* nobody to wait for: a coincidence, try again; or a filter holds back */
 	if (got == -EAGAIN)
-		return f->waits == FLOW_NEITHER;
+		return f->waits == FLOW_NEITHER && !f->resume_at;
 	if (got < 0)
 		return fail(f, got, FLOW_SRC);
 	if (got == 0)
 		f->state = FLOW_ENDING;
+	took(f, (size_t)got);
 	return true;
 }
 
@@ -118,6 +146,7 @@ bool flow_step(struct flow *f)
 	bool more = true;
 
 	f->waits = FLOW_NEITHER;
+	f->resume_at = 0;
 	for (int round = 0; more && round < FAIR_ROUNDS; round++)
 		more = advance(f);
 	if (f->waits == FLOW_SRC)
@@ -144,6 +173,7 @@ void flow_cut(struct flow *f)
 	f->carrier->release(f);
 	f->held = 0;
 	f->waits = FLOW_NEITHER;
+	f->cut = true;
 	f->state = FLOW_DONE;
 }
 

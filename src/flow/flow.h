@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/clock.h"
+#include "flow/filter.h"
 #include "flow/lease.h"
 #include "stream/stream.h"
 
@@ -33,6 +34,7 @@ enum flow_sides { FLOW_NEITHER = 0, FLOW_SRC = 1, FLOW_DST = 2 };
 struct flow {
 	struct stream *src, *dst;
 	const struct carrier *carrier;
+	struct filter *filters;   /* what the bytes meet on their way, in this order; NULL: nothing */
 	enum flow_state state;
 	unsigned waits;           /* the sides whose readiness the flow waits for */
 	bool withhold_end;        /* the end of the source is not passed on: --no-shutdown */
@@ -44,10 +46,14 @@ struct flow {
 	size_t at;                /* where in the buffer they begin */
 	struct pipe *pipe;        /* leased while bytes are held in it */
 	bool source_empty;        /* the last fill took all there was */
+	bool cut;                 /* it was ended before its time */
 	bool refused;             /* the kernel will not carry these bytes: copy */
 	bool bulk;                /* bytes come in bulk: wake-ups wait for more of them */
 	nsec patience;            /* step again after this time at the latest, woken or not; 0: no need */
-	int doubts;               /* times in a row that a ready source and destination moved nothing */
+	size_t quota;             /* what the filters admit in this fill */
+	nsec resume_at;           /* a filter holds bytes back until then; 0: none does */
+	int doubts;               /* times in a row that nothing moved though all looked ready */
+	int lost;                 /* -errno that the source has told before its last bytes */
 	bool widened;             /* the pipe that was inherited has been given more room */
 };
 

@@ -1,0 +1,74 @@
+/*
+ * Filters: what happens to bytes on their way through a flow. Each hook is optional, and which ones are
+ * there decides how the bytes may cross: a filter that only gates (admit, took) leaves them to the
+ * kernel, one that looks at them or changes them makes the flow copy. The pump knows hooks, not filters.
+ */
+#ifndef FLOW_FILTER_H
+#define FLOW_FILTER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/clock.h"
+
+struct filter;
+
+struct filter_ops {
+	const char *name;
+	/* A gate before the source: how many of `n` bytes may be taken now; 0 sets *when to ask again. */
+	size_t (*admit)(struct filter *, size_t n, nsec now, nsec *when);
+	/* `n` bytes have been taken. */
+	void (*took)(struct filter *, size_t n);
+	/* Writes what becomes of the `n` bytes at `in` to `out`, at most twice as many; returns how many. */
+	size_t (*map)(struct filter *, const unsigned char *in, size_t n, unsigned char *out);
+	/* Bytes of the filter's own that go before what the source has; returns how many. */
+	size_t (*inject)(struct filter *, unsigned char *out, size_t room);
+	/* A gate before the destination: how many of the `n` bytes may go now; 0 sets *when. */
+	size_t (*portion)(struct filter *, const unsigned char *bytes, size_t n, nsec now, nsec *when);
+	/* `n` bytes have been given to the destination. */
+	void (*gave)(struct filter *, const unsigned char *bytes, size_t n);
+};
+
+struct filter {
+	const struct filter_ops *ops;
+	struct filter *next; /* in the order in which bytes meet them */
+};
+
+/* LF becomes CRLF; a CRLF stays one, wherever the stream was cut. */
+struct filter_crlf {
+	struct filter filter;
+	bool after_cr;
+};
+void filter_crlf_init(struct filter_crlf *);
+
+/*
+ * TELNET (RFC 854) as the one who wants none of it: options that are offered or asked for are refused,
+ * commands are taken out of what is received, a byte 255 is one on both sides. Two filters that work
+ * together: `received` on the incoming flow, `sent` on the outgoing one, which carries the answers.
+ */
+struct filter_telnet {
+	struct filter received, sent;
+	int state;
+	unsigned char verb;
+	unsigned char answers[256];
+	size_t answers_length;
+};
+void filter_telnet_init(struct filter_telnet *);
+
+/* At most `per_second` bytes a second, in bursts of no more than a tenth of a second. */
+struct filter_rate {
+	struct filter filter;
+	double per_second, allowance;
+	nsec counted_at;
+};
+void filter_rate_init(struct filter_rate *, int64_t per_second);
+
+/* A pause of `delay` behind each line; 0: none. At most `chunk` bytes a write; 0: no limit. */
+struct filter_slow {
+	struct filter filter;
+	nsec delay, not_before;
+	size_t chunk;
+};
+void filter_slow_init(struct filter_slow *, nsec delay, size_t chunk);
+
+#endif

@@ -1,0 +1,65 @@
+/*
+ * What the formats of a trace have in common, for trace*.c alone: a format answers four events, and
+ * writes whole records through the trace, which keeps count of what has got to the file.
+ */
+#ifndef FLOW_TRACE_WRITER_H
+#define FLOW_TRACE_WRITER_H
+
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <time.h>
+
+#include "flow/trace.h"
+
+/* Room to put a record together in. */
+#define TRACE_SCRATCH 65536
+
+struct trace_ops {
+	int (*open)(struct trace *); /* opens and begins what is to be written: 0 or -errno */
+	void (*begin)(struct trace_connection *);
+	void (*bytes)(struct trace_connection *, enum trace_direction, const unsigned char *, size_t);
+	void (*end)(struct trace_connection *, enum trace_direction, enum trace_ending);
+	void (*finish)(struct trace_connection *, const char *how);
+};
+
+extern const struct trace_ops trace_hex, trace_raw, trace_jsonl, trace_pcapng;
+
+struct trace {
+	const struct trace_ops *ops;
+	char *path;   /* NULL: stderr */
+	int fd;       /* raw: the directory, since each connection has files of its own */
+	bool broken;  /* it could not be written, and that has been said */
+	off_t whole;  /* so far the file consists of whole records */
+	char scratch[TRACE_SCRATCH];
+};
+
+struct trace_connection {
+	struct trace *trace;
+	uint64_t number;
+	bool incoming;
+	struct trace_address local, peer;
+	uint64_t moved[2]; /* by enum trace_direction: bytes before the ones at hand */
+	bool ended[2], reset;
+	uint64_t acked[2]; /* pcapng: as far as the other side's packets have acknowledged */
+	int files[2];      /* raw */
+};
+
+/*
+ * Writes a record, waiting where it has to. When that fails, it says so and breaks the trace: what the
+ * file has got of that record is taken away again, if it is a regular one.
+ */
+void trace_write(struct trace *, struct iovec *parts, int count);
+
+/* Opens the trace's one file, which is created or emptied; stderr without a path. Returns 0 or -errno. */
+int trace_open_file(struct trace *);
+
+/* The same for `n` bytes in one piece. */
+void trace_write_text(struct trace *, const void *text, size_t n);
+
+/* Says that `path` failed with -errno, and breaks the trace. */
+void trace_break(struct trace *, const char *path, int error);
+
+/* The present date, in microseconds, which clock_gettime(2) cannot refuse. */
+struct timespec trace_time(void);
+
+#endif
