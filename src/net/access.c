@@ -64,6 +64,13 @@ static int unmap(struct access_rule *r)
 	return 0;
 }
 
+/* Only link-local addresses have zones (RFC 4007): of any other such a rule would match nobody. */
+static bool has_idle_zone(const struct endpoint *e)
+{
+	return e->any.sa_family == AF_INET6 && e->v6.sin6_scope_id != 0 &&
+	       !IN6_IS_ADDR_LINKLOCAL(&e->v6.sin6_addr);
+}
+
 int access_parse(const char *word, struct access_rule *out)
 {
 	char address[ENDPOINT_TEXT];
@@ -77,7 +84,7 @@ int access_parse(const char *word, struct access_rule *out)
 		return -EINVAL;
 	memcpy(address, word, length);
 	address[length] = '\0';
-	if (endpoint_parse(address, &r.base) != HOST_ADDRESS)
+	if (endpoint_parse(address, &r.base) != HOST_ADDRESS || has_idle_zone(&r.base))
 		return -EINVAL;
 	bytes = address_bytes(&r.base, &bits);
 	r.prefix = bits;

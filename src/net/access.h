@@ -3,7 +3,7 @@
  *
  * A rule is an address or a prefix in CIDR form (RFC 4632, RFC 4291), read strictly: no leading zeros,
  * no octal or hexadecimal IPv4, no bits beyond the prefix, and an IPv4-mapped IPv6 rule is the IPv4 rule
- * it means. A rule for a link-local address may name a %zone and then matches only there.
+ * it means. A rule for a link-local address, and no other, may name a %zone and then matches only there.
  */
 #ifndef NET_ACCESS_H
 #define NET_ACCESS_H

@@ -66,10 +66,11 @@ static void attempt_failed(struct dial *d, int i, int error)
 	char text[ENDPOINT_TEXT];
 
 	a->error = error;
+	a->ended = clock_now();
 	end_attempt(a);
 	d->next_begins = 0;
 	diag_detail("attempt %s port %u: %s (%.1f ms)", endpoint_text(&d->look_up.found[i], text),
-		    d->port, strerror(-error), (double)(clock_now() - a->began) / NSEC_PER_MSEC);
+		    d->port, strerror(-error), (double)(a->ended - a->began) / NSEC_PER_MSEC);
 }
 
 /* Binds to the source address and port that were asked for. Returns 0 or -errno. */
@@ -118,7 +119,7 @@ static bool attempt_connected(struct dial *d, int i)
 	d->sock = a->sock;
 	a->sock = -1;
 	d->peer = d->look_up.found[i];
-	d->connected = clock_now();
+	d->connected = a->ended = clock_now();
 	diag_detail("attempt %s port %u: connected (%.1f ms)", endpoint_text(&d->peer, text), d->port,
 		    (double)(d->connected - a->began) / NSEC_PER_MSEC);
 	return true;
@@ -130,14 +131,19 @@ static bool begin_attempt(struct dial *d)
 	int i = d->begun++, r;
 	struct dial_attempt *a = &d->attempts[i];
 	const struct endpoint *to = &d->look_up.found[i];
+	const char *refused;
 
 	*a = (struct dial_attempt){.sock = -1, .began = clock_now()};
 	d->next_begins = clock_after(a->began, ATTEMPT_DELAY);
-	a->sock = socket(to->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	a->sock = socket(to->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+			 sockopts_protocol(d->settings->options));
 	watch_init(&a->watch, a->sock, d->task);
 	r = a->sock < 0 ? -errno : bind_source(d, a->sock, to->any.sa_family);
 	if (r == 0) {
 		sockopt_prepare(a->sock, &d->settings->keepalive);
+		r = sockopts_set(a->sock, to->any.sa_family, d->settings->options, &refused);
+	}
+	if (r == 0) {
 		r = connect(a->sock, &to->any, to->length) < 0 ? -errno : 0;
 	}
 	if (r == 0)
@@ -161,7 +167,10 @@ static bool check_attempt(struct dial *d, int i)
 	a->watch.got = 0;
 	if (getsockopt(a->sock, SOL_SOCKET, SO_ERROR, &error, &length) < 0)
 		error = errno;
-	if (error == 0)
+	/* a refusal is ECONNREFUSED: whoever resets has accepted, and may have said something before */
+	if (error == ECONNRESET || error == EPIPE)
+		d->lost = -error;
+	if (error == 0 || d->lost)
 		return attempt_connected(d, i);
 	attempt_failed(d, i, -error);
 	return false;
@@ -399,11 +408,11 @@ const char *dial_reason(const struct dial *d, char *buf, size_t size)
 	if (d->out_of_time) {
 		bool budget = d->settings->timeout != 0;
 
-		snprintf(buf, size, "connect to %s port %u%s: no answer within %s (%s)", d->host, d->port,
-			 tried,
-			 clock_words(budget ? d->settings->timeout : d->settings->retry_for, limit,
-				     sizeof limit),
-			 budget ? "--timeout" : "--retry");
+		clock_words(budget ? d->settings->timeout : d->settings->retry_for, limit, sizeof limit);
+		snprintf(buf, size, "connect to %s port %u%s: %s within %s (%s)%s%s", d->host, d->port,
+			 tried, d->error ? "nobody accepts" : "no answer", limit,
+			 budget ? "--timeout" : "--retry", d->error ? ": " : "",
+			 d->error ? strerror(-d->error) : "");
 		return buf;
 	}
 	why = d->error ? strerror(-d->error) : resolve_reason(d->look_up.error);

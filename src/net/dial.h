@@ -14,6 +14,7 @@
 #include "net/endpoint.h"
 #include "net/resolve.h"
 #include "net/sockopt.h"
+#include "net/sockopt_table.h"
 
 struct dial_settings {
 	int family;             /* AF_UNSPEC, or the only one to use: -4, -6 */
@@ -24,6 +25,7 @@ struct dial_settings {
 	nsec retry_for;         /* ... for so long; 0: for ever */
 	nsec retry_interval;    /* the first pause; it grows to a second; 0: 100 ms */
 	struct keepalive keepalive;
+	const struct sockopts *options; /* -O; NULL: none */
 };
 
 enum dial_stage { DIAL_LOOK_UP, DIAL_RACE, DIAL_PAUSE, DIAL_OVER };
@@ -32,7 +34,7 @@ enum dial_stage { DIAL_LOOK_UP, DIAL_RACE, DIAL_PAUSE, DIAL_OVER };
 struct dial_attempt {
 	int sock; /* -1: not begun, or over */
 	int error; /* -errno once it has failed */
-	nsec began;
+	nsec began, ended;
 	struct watch watch;
 };
 
@@ -40,6 +42,7 @@ struct dial {
 	/* the outcome */
 	int sock;                /* the connected socket; the caller takes it (and sets -1) */
 	struct endpoint peer;    /* whom it reached */
+	int lost;                /* -errno when the peer has reset it since; what it had sent can still be read */
 	int error;               /* -errno of the most telling failure, 0 for a failed look-up */
 	bool out_of_time;        /* the budget has passed: -w */
 	nsec began, looked_up, connected;

@@ -19,20 +19,24 @@ static void switch_on(int sock, int level, int name)
 }
 
 /* A socket bound to `at`, which gets the port that was picked. Returns it or -errno. */
-static int bind_one(struct endpoint *at, bool reuse_port)
+static int bind_one(struct endpoint *at, const struct listen_settings *s)
 {
-	int sock = socket(at->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int sock = socket(at->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+			  sockopts_protocol(s->options));
+	const char *refused;
 	int r;
 
 	if (sock < 0)
 		return -errno;
 	switch_on(sock, SOL_SOCKET, SO_REUSEADDR);
-	if (reuse_port)
+	if (s->reuse_port)
 		switch_on(sock, SOL_SOCKET, SO_REUSEPORT);
 	/* IPv4 has a socket of its own, so that no peer ever shows up as ::ffff:a.b.c.d */
 	if (at->any.sa_family == AF_INET6)
 		switch_on(sock, IPPROTO_IPV6, IPV6_V6ONLY);
-	r = bind(sock, &at->any, at->length) < 0 ? -errno : endpoint_of_local(sock, at);
+	r = sockopts_set(sock, at->any.sa_family, s->options, &refused);
+	if (r == 0)
+		r = bind(sock, &at->any, at->length) < 0 ? -errno : endpoint_of_local(sock, at);
 	if (r < 0) {
 		fd_close(&sock);
 		return r;
@@ -56,7 +60,7 @@ static int find_addresses(struct listener *l, const struct listen_settings *s,
 	}
 	if (endpoint_parse(s->host, &wanted[0]) == HOST_ADDRESS)
 		return 1;
-	r = resolve_now(&look_up, s->host, s->family, NSEC_NEVER);
+	r = resolve_now(&look_up, s->host, s->family, s->look_up_until);
 	if (r < 0)
 		return r;
 	l->look_up_error = look_up.error;
@@ -84,7 +88,7 @@ static int bind_all(struct listener *l, const struct listen_settings *s,
 		int sock;
 
 		endpoint_set_port(&at, l->port);
-		sock = bind_one(&at, s->reuse_port);
+		sock = bind_one(&at, s);
 		l->failed_at = at;
 		if (lacks_family(s, sock) && ++lacking < n)
 			continue;

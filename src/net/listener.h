@@ -5,6 +5,7 @@
 #include "loop/loop.h"
 #include "net/endpoint.h"
 #include "net/resolve.h"
+#include "net/sockopt_table.h"
 
 #define LISTEN_MOST (RESOLVE_MOST)
 
@@ -12,7 +13,9 @@ struct listen_settings {
 	const char *host;  /* NULL: all addresses */
 	uint16_t port;     /* 0: the kernel picks one */
 	int family;        /* AF_UNSPEC, or the only one to use: -4, -6 */
+	nsec look_up_until; /* the moment at which a look-up of the host is given up; NSEC_NEVER: none */
 	int64_t backlog;   /* 0: as long as the kernel allows */
+	const struct sockopts *options; /* -O, for the listening sockets; NULL: none */
 	bool reuse_port;   /* share the port with others that ask for it too: --reuse-port */
 };
 
@@ -30,7 +33,7 @@ struct listener {
 /*
  * Binds and listens on all addresses of `settings`. SO_REUSEADDR is set, as a restarted server needs
  * it. Returns 0 with every socket listening, or -errno with none open: -ENOENT means look_up_error,
- * anything else happened at failed_at.
+ * -ETIMEDOUT that it took too long; anything else happened at failed_at.
  */
 int listener_open(struct listener *, const struct listen_settings *);
 
