@@ -19,6 +19,7 @@ struct host {
 	const char *name;
 	struct resolve look_up;
 	bool known;
+	bool late; /* given up: -w passed */
 };
 
 struct probe {
@@ -27,7 +28,11 @@ struct probe {
 	const struct target *target;
 	struct host *host; /* NULL for an address */
 	struct dial *dial; /* while it is under way */
-	bool done;
+	int sock;          /* connected, and watched until it has settled; -1: none */
+	struct watch watch;
+	struct timer timer;
+	nsec settled_at;
+	bool begun, done;
 	int status;        /* enum exitcode */
 	const char *state; /* as it is printed */
 	double ms;
@@ -39,7 +44,8 @@ struct check {
 	const struct targets *targets;
 	struct task task;    /* wakes for names and for the deadline */
 	struct timer timer;
-	int host_count, begun, under_way, most, printed;
+	nsec look_ups_end;   /* -w, for the names */
+	int host_count, first_waiting, under_way, most, printed;
 	struct host *hosts;
 	struct probe *probes;
 	int status;          /* of the first in order that is not open */
@@ -71,37 +77,82 @@ static void close_politely(int *sock)
 	fd_close(sock);
 }
 
-/* The dial is over: keep what it says and let it go. */
-static void probe_done(struct probe *p, int r)
+/* The probe has an answer: `state` in words, and as an exit status. */
+static void probe_done(struct probe *p, const char *state, int status)
 {
+	p->done = true;
+	p->state = state;
+	p->status = status;
+	p->check->under_way--;
+	/* there is room for another, and perhaps something to print */
+	task_wake(&p->check->task);
+}
+
+/* The dial is over: keep what it says and let it go. */
+static void dial_done(struct probe *p, int r)
+{
+	struct dial *d = p->dial;
+	nsec settle = p->check->settings->settle;
 	char reason[512];
 
-	p->done = true;
-	if (r == 0) {
-		p->state = "open";
-		p->ms = (double)(p->dial->connected - p->dial->looked_up) / NSEC_PER_MSEC;
-		close_politely(&p->dial->sock);
-	} else {
-		p->state = state_of(p->dial);
-		p->status = dial_status(p->dial);
-		diag_step("%s", dial_reason(p->dial, reason, sizeof reason));
-	}
-	dial_close(p->dial);
-	free(p->dial);
 	p->dial = NULL;
-	p->check->under_way--;
+	if (r < 0) {
+		diag_step("%s", dial_reason(d, reason, sizeof reason));
+		probe_done(p, state_of(d), dial_status(d));
+	} else {
+		p->ms = (double)(d->connected - d->looked_up) / NSEC_PER_MSEC;
+		p->sock = d->sock;
+		d->sock = -1;
+		p->settled_at = clock_after(d->connected, settle);
+		watch_init(&p->watch, p->sock, &p->task);
+	}
+	dial_close(d);
+	free(d);
+}
+
+/* Reads what comes and drops it. Returns true when the peer has ended or reset the connection. */
+static bool peer_left(int sock)
+{
+	char sink[4096];
+	ssize_t got;
+
+	do
+		got = recv(sock, sink, sizeof sink, MSG_DONTWAIT);
+	while (got > 0 || (got < 0 && errno == EINTR));
+	return got == 0 || errno != EAGAIN;
+}
+
+/* Connected: a service that is up stays so for the time to settle, --settle. */
+static void settle(struct probe *p)
+{
+	bool left = p->check->settings->settle && peer_left(p->sock);
+
+	if (!left && clock_now() < p->settled_at && watch_for(&p->watch, FD_IN) == 0) {
+		timer_set(&p->timer, p->settled_at);
+		return;
+	}
+	watch_for(&p->watch, FD_NOTHING);
+	timer_stop(&p->timer);
+	close_politely(&p->sock);
+	if (left)
+		probe_done(p, "dropped", EXIT_LOST);
+	else
+		probe_done(p, "open", EXIT_OK);
 }
 
 static void run_probe(struct task *task)
 {
 	struct probe *p = list_entry(task, struct probe, task);
-	int r = dial_step(p->dial);
+	int r;
 
-	if (r == -EAGAIN)
-		return;
-	probe_done(p, r);
-	/* there is room for another, and perhaps something to print */
-	task_wake(&p->check->task);
+	if (p->dial) {
+		r = dial_step(p->dial);
+		if (r == -EAGAIN)
+			return;
+		dial_done(p, r);
+	}
+	if (p->sock >= 0)
+		settle(p);
 }
 
 /* Begins a probe. Returns 0 or -ENOMEM. */
@@ -114,7 +165,7 @@ static int begin_probe(struct check *c, struct probe *p)
 	/* who retries asks anew for a name that is not known yet */
 	if (p->host && !(p->host->look_up.error && c->dial.retry))
 		dial_use(p->dial, &p->host->look_up);
-	c->begun++;
+	p->begun = true;
 	c->under_way++;
 	task_wake(&p->task);
 	return 0;
@@ -140,19 +191,47 @@ static void print_done(struct check *c)
 	fflush(stdout);
 }
 
-/* Looks up the names. Returns true when none is left open. */
-static bool look_up_hosts(struct check *c)
+/* Sees which names are known by now, and which have taken longer than -w allows. */
+static void look_up_hosts(struct check *c, nsec now)
 {
-	bool all = true;
-
 	for (int i = 0; i < c->host_count; i++) {
 		struct host *h = &c->hosts[i];
 
-		if (!h->known)
-			h->known = resolve_step(&h->look_up) == 0;
-		all &= h->known;
+		if (h->known || h->late)
+			continue;
+		h->known = resolve_step(&h->look_up) == 0;
+		h->late = !h->known && now >= c->look_ups_end;
+		if (h->late)
+			resolve_close(&h->look_up);
 	}
-	return all;
+}
+
+/* Begins what can be begun: a name that is slow keeps only its own targets waiting. */
+static void begin_probes(struct check *c)
+{
+	while (c->first_waiting < c->targets->count && c->probes[c->first_waiting].begun)
+		c->first_waiting++;
+	for (int i = c->first_waiting; i < c->targets->count && c->under_way < c->most; i++) {
+		struct probe *p = &c->probes[i];
+
+		if (p->begun || p->done || (p->host && !p->host->known && !p->host->late))
+			continue;
+		if (p->host && p->host->late) {
+			p->begun = p->done = true;
+			p->state = "filtered";
+			p->status = EXIT_TIMEDOUT;
+		} else if (begin_probe(c, p) < 0) {
+			return;
+		}
+	}
+}
+
+static bool look_ups_open(const struct check *c)
+{
+	for (int i = 0; i < c->host_count; i++)
+		if (!c->hosts[i].known && !c->hosts[i].late)
+			return true;
+	return false;
 }
 
 /* What is not done when the time for the whole run is over had no answer in time. */
@@ -173,16 +252,18 @@ static void run(struct task *task)
 {
 	struct check *c = list_entry(task, struct check, task);
 
-	if (clock_now() >= c->settings->session.deadline)
+	nsec now = clock_now(), deadline = c->settings->session.deadline;
+	bool open;
+
+	look_up_hosts(c, now);
+	if (now >= deadline)
 		give_up(c);
-	else if (!look_up_hosts(c))
-		return;
-	while (c->begun < c->targets->count && c->under_way < c->most &&
-	       !c->probes[c->begun].done)
-		if (begin_probe(c, &c->probes[c->begun]) < 0)
-			break;
+	begin_probes(c);
 	print_done(c);
-	if (c->printed == c->targets->count || (c->begun < c->targets->count && c->under_way == 0))
+	open = look_ups_open(c);
+	timer_set(&c->timer, open && c->look_ups_end < deadline ? c->look_ups_end : deadline);
+	/* nothing under way and yet not all printed: memory has run out */
+	if (c->printed == c->targets->count || (c->under_way == 0 && !open))
 		loop_stop();
 }
 
@@ -242,7 +323,9 @@ static int set_up(struct check *c)
 
 		p->check = c;
 		p->target = &t->list[i];
+		p->sock = -1;
 		task_init(&p->task, run_probe);
+		timer_init(&p->timer, &p->task);
 		r = find_host(c, t->list[i].host, &p->host);
 		if (r < 0)
 			return r;
@@ -250,10 +333,20 @@ static int set_up(struct check *c)
 	return 0;
 }
 
+/* Given up while it settles. */
+static void settle_no_more(struct probe *p)
+{
+	watch_for(&p->watch, FD_NOTHING);
+	close_politely(&p->sock);
+}
+
 static void tear_down(struct check *c)
 {
-	for (int i = 0; c->probes && i < c->targets->count; i++) {
+	for (int i = 0; c->probes && i < c->targets->count && c->probes[i].check; i++) {
 		task_stop(&c->probes[i].task);
+		timer_stop(&c->probes[i].timer);
+		if (c->probes[i].sock >= 0)
+			settle_no_more(&c->probes[i]);
 		if (c->probes[i].dial)
 			dial_close(c->probes[i].dial);
 		free(c->probes[i].dial);
@@ -288,11 +381,11 @@ int check_run(const struct settings *s, const struct targets *t)
 	struct check c = {.settings = s, .dial = s->dial, .targets = t, .most = at_a_time()};
 	int r;
 
+	c.look_ups_end = s->dial.timeout ? clock_after(clock_now(), s->dial.timeout) : NSEC_NEVER;
 	task_init(&c.task, run);
 	timer_init(&c.timer, &c.task);
 	r = set_up(&c);
 	if (r == 0) {
-		timer_set(&c.timer, s->session.deadline);
 		task_wake(&c.task);
 		r = loop_run();
 	}

@@ -1,6 +1,7 @@
 /* tcptool connect: socket, connect; then a session. */
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/diag.h"
 #include "base/exitcode.h"
@@ -8,12 +9,15 @@
 #include "cmd/cmd.h"
 #include "cmd/operands.h"
 #include "cmd/options.h"
+#include "cmd/watching.h"
 #include "loop/loop.h"
 #include "loop/signals.h"
+#include "session/report.h"
 
 static const struct stage *const plan_relay[] = {&stage_dial, &stage_relay, &stage_settle, NULL};
 static const struct stage *const plan_greet[] = {&stage_dial, &stage_greet_guest, &stage_settle, NULL};
 
+static const struct stage *const plan_expect[] = {&stage_dial, &stage_expect, &stage_settle, NULL};
 static const struct stage *const plan_command[] = {&stage_dial, &stage_command, NULL};
 
 static void session_ended(struct session *s)
@@ -22,20 +26,46 @@ static void session_ended(struct session *s)
 	loop_stop();
 }
 
+/* SIGUSR1 asks how the session is doing. */
+struct asked {
+	struct task task;
+	const struct session *session;
+};
+
+static void report_live(struct task *task)
+{
+	signals_taken(SIGUSR1);
+	report_write(list_entry(task, struct asked, task)->session, STDERR_FILENO);
+}
+
+static const struct stage *const *choose_plan(const struct settings *s)
+{
+	if (s->session.command)
+		return plan_command;
+	if (s->session.expect)
+		return plan_expect;
+	return s->greet ? plan_greet : plan_relay;
+}
+
 /* The one session of a client. Returns its status. */
 static int converse(struct settings *s, const struct target *to)
 {
-	static const int which[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP};
+	static const int report[] = {SIGUSR1};
+	static const int for_command[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP};
 	struct session session;
-	int r = 0;
+	struct asked asked = {.session = &session};
+	int r;
 
-	s->session.plan = s->session.command ? plan_command : s->greet ? plan_greet : plan_relay;
+	s->session.plan = choose_plan(s);
 	s->session.host = to->host;
 	s->session.port = to->port;
-	session_start(&session, &s->session, -1, NULL, session_ended);
-	/* without a command, signals do what they always do */
+	session_start(&session, &s->session, 1, -1, NULL, session_ended);
+	task_init(&asked.task, report_live);
+	/* without a command, the other signals do what they always do */
 	if (s->session.command)
-		r = signals_catch(&session.task, which, sizeof which / sizeof *which);
+		r = signals_catch(&session.task, for_command, sizeof for_command / sizeof *for_command);
+	else
+		r = signals_catch(&asked.task, report, 1);
 	if (r == 0)
 		r = loop_run();
 	if (r == 0)
@@ -54,9 +84,12 @@ static int check(struct settings *s, const struct targets *targets, const struct
 
 static int run(struct settings *s, struct command *command)
 {
+	struct watching watching = {.report_fd = -1};
 	struct targets targets;
 	int r = operands_connect(s, &targets);
 
+	if (r == 0)
+		r = watching_open(&watching, s);
 	if (r == 0 && settings_command(s)) {
 		r = command_prepare(command, s->words, s->shell);
 		s->session.command = command;
@@ -71,6 +104,7 @@ static int run(struct settings *s, struct command *command)
 		r = s->check ? check(s, &targets, command) : converse(s, &targets.list[0]);
 		loop_close();
 	}
+	watching_close(&watching);
 	operands_free(&targets);
 	return r;
 }

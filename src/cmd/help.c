@@ -21,16 +21,17 @@ int cmd_help(int argc, char **argv)
 {
 	(void)argc;
 	(void)argv;
-	puts("usage: tcptool listen  [OPTION]... [HOST] PORT\n"
-	     "       tcptool connect [OPTION]... HOST PORT\n"
+	puts("usage: tcptool listen  [OPTION]... [HOST] PORT [-- COMMAND [ARG]...]\n"
+	     "       tcptool connect [OPTION]... HOST PORT [-- COMMAND [ARG]...]\n"
 	     "       tcptool listen --help | connect --help | --help | --version\n"
 	     "\n"
-	     "  listen   wait for a TCP connection and join it to stdin and stdout\n"
-	     "  connect  make a TCP connection and join it to stdin and stdout\n"
+	     "  listen   wait for TCP connections and join them to stdin and stdout, or to COMMAND\n"
+	     "  connect  make a TCP connection and join it to stdin and stdout, or to COMMAND\n"
 	     "\n"
 	     "Exit status: 0 all delivered, 1 connection lost, 2 usage, 3 name not resolved,\n"
 	     "4 refused or unreachable, 5 time limit, 6 cannot listen, 7 local input or output,\n"
-	     "11 out of resources. tcptool(1) tells all.");
+	     "10 --expect not met, 11 out of resources, 126 and 127 COMMAND cannot be run or is\n"
+	     "not found. tcptool(1) tells all.");
 	return help_finish();
 }
 

@@ -11,6 +11,7 @@
 #include "cmd/cmd.h"
 #include "cmd/options.h"
 #include "cmd/operands.h"
+#include "cmd/watching.h"
 #include "loop/loop.h"
 
 static const struct stage *const plan_relay[] = {&stage_relay, &stage_settle, NULL};
@@ -25,6 +26,11 @@ static int cannot_listen(const struct settings *s, const struct listener *l, int
 	if (error == -ENOENT) {
 		diag_failure("look up %s: %s", s->listen.host, resolve_reason(l->look_up_error));
 		return EXIT_UNRESOLVED;
+	}
+	if (error == -ETIMEDOUT) {
+		diag_failure("look up %s: no answer in time (%s)", s->listen.host,
+			     s->timeout ? "--timeout" : "--deadline");
+		return EXIT_TIMEDOUT;
 	}
 	diag_failure("listen on %s port %u: %s", endpoint_text(&l->failed_at, text),
 		     endpoint_port(&l->failed_at), strerror(-error));
@@ -131,6 +137,7 @@ static const struct stage *const *choose_plan(const struct settings *s)
 static int run(struct settings *s)
 {
 	struct upstream_cache cache = {.valid_until = 0};
+	struct watching watching = {.report_fd = -1};
 	struct command command = {0};
 	struct access access = {.has_allow = false};
 	int inherited = count_inherited();
@@ -141,6 +148,8 @@ static int run(struct settings *s)
 	s->server.access = &access;
 	if (r == 0)
 		r = look_up(s);
+	if (r == 0)
+		r = watching_open(&watching, s);
 	if (r == 0) {
 		s->session.plan = choose_plan(s);
 		s->session.cache = &cache;
@@ -158,6 +167,7 @@ static int run(struct settings *s)
 		r = serve(s, &command, inherited);
 		loop_close();
 	}
+	watching_close(&watching);
 	command_free(&command);
 	access_free(&access);
 	return r;

@@ -44,7 +44,7 @@ static int split(char *word, char **host, char **port)
 	if (*word == '[') {
 		char *close = strchr(word, ']');
 
-		if (!close || close[1] != ':') {
+		if (!close || close[1] != ':' || close == word + 1) {
 			diag_failure(SHOWN " is not [ADDRESS]:PORT", word);
 			return EXIT_USAGE;
 		}
@@ -72,7 +72,7 @@ static char *unbracket(char *host)
 {
 	size_t length = strlen(host);
 
-	if (length < 2 || *host != '[' || host[length - 1] != ']')
+	if (length < 3 || *host != '[' || host[length - 1] != ']')
 		return host;
 	host[length - 1] = '\0';
 	return host + 1;
@@ -110,6 +110,11 @@ static int host_and_port(struct settings *s, char **host, char **port)
 		return EXIT_USAGE;
 	}
 	if (s->operand_count == 2) {
+		/* an unset variable in a script must not come to mean some other host */
+		if (*words[0] == '\0') {
+			diag_failure("HOST is empty: write :PORT for this machine");
+			return EXIT_USAGE;
+		}
 		*host = unbracket(words[0]);
 		*port = words[1];
 		return 0;

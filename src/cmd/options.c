@@ -19,6 +19,7 @@ enum kind {
 	FLAG,          /* no argument; a bool that becomes true */
 	COUNT,         /* no argument; an int that grows */
 	NUMBER,        /* an int64_t from min to max */
+	SIZE,          /* the same, with units */
 	TIME,          /* an nsec */
 	OPTIONAL_TIME, /* an nsec, and the bool at `also` becomes true */
 	STRING,        /* a const char * into argv */
@@ -46,6 +47,10 @@ struct option_row {
 /* What only concerns stdin and stdout joined to a connection. */
 #define ONLY_RELAY "quit-after no-shutdown send-only recv-only"
 
+/* What shapes the flows, and the ways of using a connection that have none of ours. */
+#define SHAPING "crlf telnet limit-rate delay chunk"
+#define NO_FLOWS "greet check COMMAND shell"
+
 static const struct option_row table[] = {
 	/* the two flows */
 	{"quit-after", 'q', TIME, IN_BOTH, AT(session.quit_after), 0, 0, 0, "TIME",
@@ -60,7 +65,7 @@ static const struct option_row table[] = {
 	 "exchange one greeting instead of stdin and stdout", "check", NULL},
 
 	/* connecting */
-	{"retry", 0, OPTIONAL_TIME, IN_CONNECT, AT(dial.retry_for), AT(dial.retry), 0, 0, "TIME",
+	{"retry", 0, OPTIONAL_TIME, IN_CONNECT, AT(dial.retry_for), AT(dial.retry), 1, 0, "TIME",
 	 "while nobody accepts, try again for TIME (none: for ever)", NULL, NULL},
 	{"retry-interval", 0, TIME, IN_CONNECT, AT(dial.retry_interval), 0, 1, 0, "TIME",
 	 "pause before the first new try (100ms); grows to 1s", NULL, "retry"},
@@ -110,6 +115,14 @@ static const struct option_row table[] = {
 	{"ipv6", '6', FLAG, IN_BOTH, AT(ipv6), 0, 0, 0, NULL, "use IPv6 only", NULL, NULL},
 	{"numeric", 'n', FLAG, IN_BOTH, AT(numeric), 0, 0, 0, NULL, "look up no names", NULL, NULL},
 
+	/* health checks */
+	{"send", 0, STRING, IN_CONNECT, AT(send), 0, 0, 0, "TEXT", "send TEXT, with C's escapes, in place of stdin",
+	 "recv-only greet check COMMAND shell", NULL},
+	{"expect", 0, STRING, IN_CONNECT, AT(expect), 0, 0, 0, "REGEX",
+	 "succeed when this shows up in what is received", ONLY_RELAY " greet check COMMAND shell " SHAPING, NULL},
+	{"settle", 0, TIME, IN_CONNECT, AT(settle), 0, 1, 0, "TIME",
+	 "with --check: what closes within TIME is dropped", NULL, "check"},
+
 	/* limits on time */
 	{"timeout", 'w', TIME, IN_BOTH, AT(timeout), 0, 1, 0, "TIME", "wait at most TIME for a connection",
 	 NULL, NULL},
@@ -124,6 +137,32 @@ static const struct option_row table[] = {
 	/* seeing */
 	{"verbose", 'v', COUNT, IN_BOTH, AT(verbose), 0, 0, 0, NULL,
 	 "tell each step; twice: each attempt, and TCP_INFO", "quiet", NULL},
+	{"hexdump", 'x', FLAG, IN_BOTH, AT(hexdump), 0, 0, 0, NULL,
+	 "show what is sent and received, on stderr", "check COMMAND shell trace", NULL},
+	{"trace", 'o', STRING, IN_BOTH, AT(trace_file), 0, 0, 0, "FILE", "write down what is sent and received",
+	 "check COMMAND shell", NULL},
+	{"trace-format", 0, STRING, IN_BOTH, AT(trace_format), 0, 0, 0, "FORMAT",
+	 "hex, raw, jsonl or pcapng (by FILE's ending)", NULL, "trace"},
+	{"report", 0, OPTIONAL_STRING, IN_BOTH, AT(report_file), AT(report), 0, 0, "FILE",
+	 "tell of each connection in a line of JSON", "check COMMAND shell", NULL},
+	{"progress", 0, FLAG, IN_BOTH, AT(session.progress), 0, 0, 0, NULL,
+	 "show a meter, if stderr is a terminal", "check COMMAND shell greet forward expect", NULL},
+
+	/* shaping */
+	{"crlf", 'C', FLAG, IN_BOTH, AT(session.shaping.crlf), 0, 0, 0, NULL, "send LF as CRLF", NO_FLOWS " forward",
+	 NULL},
+	{"telnet", 't', FLAG, IN_BOTH, AT(session.shaping.telnet), 0, 0, 0, NULL, "refuse TELNET's options",
+	 NO_FLOWS " forward", NULL},
+	{"limit-rate", 0, SIZE, IN_BOTH, AT(session.shaping.rate), 0, 1, INT64_MAX / 2, "SIZE",
+	 "move at most SIZE bytes a second each way", NO_FLOWS, NULL},
+	{"delay", 0, TIME, IN_BOTH, AT(session.shaping.delay), 0, 1, 0, "TIME", "pause so long behind each line sent",
+	 NO_FLOWS " forward", NULL},
+	{"chunk", 0, SIZE, IN_BOTH, AT(session.shaping.chunk), 0, 1, INT32_MAX, "SIZE",
+	 "send at most SIZE bytes a write", NO_FLOWS " forward", NULL},
+	{"sockopt", 'O', LIST, IN_BOTH, AT(options), 0, 0, 0, "NAME[=VALUE]",
+	 "set a socket option; help lists them", NULL, NULL},
+
+	/* more or less */
 	{"quiet", 0, FLAG, IN_BOTH, AT(quiet), 0, 0, 0, NULL, "do not tell of failures", NULL, NULL},
 	{"help", 'h', FLAG, IN_BOTH, AT(help), 0, 0, 0, NULL, "show this", NULL, NULL},
 
@@ -241,6 +280,10 @@ static int store(struct settings *s, const struct option_row *row, const char *w
 		return 0;
 	case NUMBER:
 		return num_parse(word, row->min, row->max, at) < 0 ? bad_number(s, row, word) : 0;
+	case SIZE:
+		if (num_size(word, row->min, row->max, at) < 0)
+			return usage(s, "--%s: '%.100s' is not a size such as 64k, 1M or 2G", row->name, word);
+		return 0;
 	case OPTIONAL_TIME:
 		*also = true;
 		return word ? store_time(s, row, word, at) : 0;
@@ -412,6 +455,24 @@ static int check_ready_fd(const struct settings *s)
 	return 0;
 }
 
+static bool wants_option_list(const struct settings *s)
+{
+	for (int i = 0; i < s->options.count; i++)
+		if (strcmp(s->options.list[i], "help") == 0)
+			return true;
+	return false;
+}
+
+/* -O help: all that can be set. */
+static int list_sockopts(void)
+{
+	char line[128];
+
+	for (int i = 0; sockopt_describe(i, line, sizeof line); i++)
+		puts(line);
+	return help_finish();
+}
+
 /* --- defaults before, conclusions after --- */
 
 static void set_defaults(struct settings *s, enum command_set command)
@@ -420,6 +481,7 @@ static void set_defaults(struct settings *s, enum command_set command)
 	s->command = command;
 	s->keepalive = KEEPALIVE_DEFAULT;
 	s->session.quit_after = -1;
+	s->session.report_fd = -1;
 	s->server.max_connections = 100;
 }
 
@@ -432,6 +494,9 @@ static void conclude(struct settings *s)
 	s->dial.timeout = s->server.wait = s->timeout;
 	s->dial.keepalive = s->session.keepalive = s->keepalive;
 	s->session.deadline = s->deadline ? clock_after(clock_now(), s->deadline) : NSEC_NEVER;
+	s->listen.look_up_until = s->session.deadline;
+	if (s->timeout && (!s->deadline || s->timeout < s->deadline))
+		s->listen.look_up_until = clock_after(clock_now(), s->timeout);
 	s->session.keep_stdout = s->server.keep_open;
 	s->session.dial = &s->dial;
 	s->server.session = &s->session;
@@ -452,6 +517,9 @@ int options_parse(struct settings *s, enum command_set command, int argc, char *
 		return r;
 	if (s->help)
 		return options_help(command);
+	s->help = wants_option_list(s);
+	if (s->help)
+		return list_sockopts();
 	r = check_relations(s, seen);
 	if (r == 0)
 		r = check_source(s);
@@ -467,7 +535,7 @@ int options_parse(struct settings *s, enum command_set command, int argc, char *
 void options_free(struct settings *s)
 {
 	struct access_words *lists[] = {&s->rules.allow, &s->rules.deny, &s->rules.allow_files,
-					&s->rules.deny_files};
+					&s->rules.deny_files, &s->options};
 
 	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
 		free(lists[i]->list);

@@ -39,6 +39,16 @@ struct settings {
 	nsec deadline; /* --deadline, from the start; 0: none */
 	struct keepalive keepalive;
 
+	bool hexdump;             /* --hexdump */
+	const char *trace_file;   /* --trace; NULL: none */
+	const char *trace_format; /* --trace-format; NULL: by the file's name */
+	bool report;              /* --report */
+	const char *report_file;  /* ... to this file; NULL: stderr */
+	const char *send;         /* --send, escapes and all; NULL: stdin */
+	const char *expect;       /* --expect; NULL: nothing in particular */
+	nsec settle;              /* --settle: how long an open port is watched */
+	struct access_words options; /* --sockopt */
+
 	const char *shell;   /* --shell: a command for sh -c; NULL: none */
 	const char *forward; /* --forward: HOST:PORT; NULL: no forwarding */
 	char **words;        /* COMMAND and its arguments, behind "--"; NULL: none */

@@ -5,6 +5,7 @@
 
 #include "base/diag.h"
 #include "base/exitcode.h"
+#include "session/report.h"
 #include "session/session.h"
 
 static enum stage_result step(struct session *s, nsec now)
@@ -24,10 +25,11 @@ static enum stage_result step(struct session *s, nsec now)
 	r = dial_step(s->dial);
 	if (r == -EAGAIN)
 		return STAGE_WAIT;
+	report_keep_dial(s, s->dial);
 	if (r < 0)
 		return session_fail(s, dial_status(s->dial), "%s",
 				    dial_reason(s->dial, reason, sizeof reason));
-	session_connected(s, s->dial->sock, &s->dial->peer);
+	session_connected(s, s->dial->sock, s->dial->lost, &s->dial->peer);
 	s->dial->sock = -1;
 	diag_step("connected to %s port %u", endpoint_text(&s->peer, text), endpoint_port(&s->peer));
 	return STAGE_DONE;

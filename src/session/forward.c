@@ -11,17 +11,20 @@
 #include "base/diag.h"
 #include "base/exitcode.h"
 #include "net/tcpinfo.h"
+#include "session/report.h"
 #include "session/session.h"
 
 /* An answer of the name service is used for so long. */
 #define ANSWER_LASTS (5 * NSEC_PER_SEC)
 
-static void set_up(struct session *s)
+/* Joins the two. Returns 0 or -ENOMEM. */
+static int set_up(struct session *s)
 {
 	s->local = &s->upstream.stream;
 	flow_init(&s->out, s->local, s->remote);
 	flow_init(&s->in, s->remote, s->local);
 	s->relaying = true;
+	return shaping_apply(s);
 }
 
 /* Begins to dial. Returns 0 or -ENOMEM. */
@@ -67,25 +70,29 @@ static enum stage_result reach(struct session *s, nsec now)
 	r = dial_step(s->dial);
 	if (r == -EAGAIN)
 		return STAGE_WAIT;
+	if (s->settings->report_fd >= 0)
+		report_keep_dial(s, s->dial);
 	if (r < 0) {
 		s->settings->cache->valid_until = 0;
-		/* the client learns that nobody is there, not that a service ended */
-		abort_on_close(s->remote);
 		return session_fail(s, dial_status(s->dial), "%s",
 				    dial_reason(s->dial, reason, sizeof reason));
 	}
 	keep_answer(s, now);
-	stream_sock_open(&s->upstream, s->dial->sock);
+	stream_sock_open(&s->upstream, s->dial->sock, s->dial->lost);
 	s->dial->sock = -1;
 	diag_step("forwarding %s port %u to %s port %u", endpoint_text(&s->peer, reason),
 		  endpoint_port(&s->peer), endpoint_text(&s->dial->peer, text),
 		  endpoint_port(&s->dial->peer));
-	set_up(s);
+	if (set_up(s) < 0)
+		return session_fail(s, EXIT_RESOURCES, "%s", strerror(ENOMEM));
 	return STAGE_DONE;
 }
 
 static void leave_reach(struct session *s)
 {
+	/* ended before there was an upstream: the client must not take that for an answer */
+	if (!s->relaying && s->remote)
+		abort_on_close(s->remote);
 	if (!s->dial)
 		return;
 	dial_close(s->dial);
@@ -141,5 +148,20 @@ static enum stage_result forward(struct session *s, nsec now)
 	return STAGE_WAIT;
 }
 
+/* Has this direction come to its proper end? */
+static bool ended_well(const struct flow *f)
+{
+	return f->state == FLOW_DONE && !f->cut;
+}
+
+/* Ended from outside, by a limit or a signal: to both sides that is a loss, not an end. */
+static void leave_forward(struct session *s)
+{
+	if (!s->relaying || (ended_well(&s->in) && ended_well(&s->out)))
+		return;
+	abort_on_close(s->remote);
+	abort_on_close(s->local);
+}
+
 const struct stage stage_reach = {"reach", reach, leave_reach};
-const struct stage stage_forward = {"forward", forward, NULL};
+const struct stage stage_forward = {"forward", forward, leave_forward};

@@ -182,8 +182,7 @@ static enum stage_result print(struct session *s)
 			return STAGE_WAIT;
 		}
 		if (put < 0)
-			return session_fail(s, exitcode_for((int)put, EXIT_LOCAL), "write to stdout: %s",
-					    strerror((int)-put));
+			return session_output_failed(s, (int)put);
 		g->done += (size_t)put;
 	}
 	give_turn(s);

@@ -4,44 +4,39 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/exitcode.h"
+#include "session/progress.h"
 #include "session/session.h"
 
-static void set_up(struct session *s)
+/* Joins stdin and stdout to the connection. Returns 0 or -ENOMEM. */
+static int set_up(struct session *s)
 {
 	const struct session_settings *settings = s->settings;
 
-	stream_fd_open(&s->stdio, settings->recv_only ? -1 : STDIN_FILENO,
+	stream_fd_open(&s->stdio, settings->recv_only || settings->send ? -1 : STDIN_FILENO,
 		       settings->send_only ? -1 : STDOUT_FILENO, settings->keep_stdout);
 	s->local = &s->stdio.stream;
 	flow_init(&s->out, s->local, s->remote);
 	flow_init(&s->in, s->remote, s->local);
+	if (settings->send) {
+		stream_text_open(&s->text, settings->send, settings->send_length);
+		s->out.src = &s->text.stream;
+	}
 	s->out.withhold_end = settings->no_shutdown || settings->recv_only;
 	/* stdout is closed here, not by the flow: it has to leave the poll set first */
 	s->in.withhold_end = true;
 	s->relaying = true;
+	return shaping_apply(s);
 }
 
 /* What a failure of the connection is called: EPIPE says how it met us, not what happened. */
 static const char *connection_error(int error)
 {
 	return strerror(error == -EPIPE ? ECONNRESET : -error);
-}
-
-/* stdout cannot be written: a reader that left is no failure, anything else is. */
-static enum stage_result output_failed(struct session *s, int error)
-{
-	if (error != -EPIPE)
-		return session_fail(s, exitcode_for(error, EXIT_LOCAL), "write to stdout: %s",
-				    strerror(-error));
-	session_forget(s, s->local->wfd);
-	s->status = EXIT_SIGNAL + SIGPIPE;
-	return STAGE_FAILED;
 }
 
 /* The connection has failed: say so, and what got lost with it. */
@@ -61,7 +56,7 @@ static enum stage_result check_failures(struct session *s)
 	const struct flow *out = &s->out, *in = &s->in;
 
 	if (in->state == FLOW_FAILED && in->culprit == FLOW_DST)
-		return output_failed(s, in->error);
+		return session_output_failed(s, in->error);
 	if (out->state == FLOW_FAILED && out->culprit == FLOW_SRC)
 		return session_fail(s, exitcode_for(out->error, EXIT_LOCAL), "read stdin: %s",
 				    strerror(-out->error));
@@ -84,7 +79,7 @@ static enum stage_result end_output(struct session *s)
 	session_forget(s, s->local->wfd);
 	r = s->local->ops->shut(s->local);
 	if (r < 0)
-		return output_failed(s, r);
+		return session_output_failed(s, r);
 	/* a person at the keyboard wants the prompt back */
 	if (s->local->rkind == FD_TERMINAL)
 		flow_stop_reading(&s->out);
@@ -116,7 +111,7 @@ static enum stage_result check_peer_gone(struct session *s)
 static enum stage_result check_reader_gone(struct session *s)
 {
 	if (s->local->wkind == FD_PIPE && !s->output_ended && session_got_error(s, s->local->wfd))
-		return output_failed(s, -EPIPE);
+		return session_output_failed(s, -EPIPE);
 	return STAGE_DONE;
 }
 
@@ -173,8 +168,8 @@ static enum stage_result step(struct session *s, nsec now)
 	};
 	bool more;
 
-	if (!s->relaying)
-		set_up(s);
+	if (!s->relaying && set_up(s) < 0)
+		return session_fail(s, EXIT_RESOURCES, "%s", strerror(ENOMEM));
 	more = flow_step(&s->in);
 	more |= flow_step(&s->out);
 	for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)
@@ -187,6 +182,7 @@ static enum stage_result step(struct session *s, nsec now)
 	if (more || (s->out.state == FLOW_ENDING && s->out.waits == FLOW_NEITHER))
 		task_wake(&s->task);
 	want_flows(s, now);
+	progress_step(s, now);
 	return STAGE_WAIT;
 }
 

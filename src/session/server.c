@@ -1,18 +1,25 @@
 #include "session/server.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/diag.h"
 #include "base/exitcode.h"
+#include "flow/lease.h"
 #include "loop/signals.h"
 #include "session/hosts.h"
+#include "session/report.h"
 
 /* Without descriptors, memory or processes nothing can be served: so long until another try. */
 #define EXHAUSTED_PAUSE (100 * NSEC_PER_MSEC)
+
+/* Then sessions and children have their turn. */
+#define ACCEPTS_MOST 64
 
 #define CHILD_BUCKETS 256
 
@@ -25,6 +32,7 @@ struct server {
 	struct list children[CHILD_BUCKETS]; /* struct child, by pid */
 	struct hosts hosts;
 	struct turn turn;
+	uint64_t count; /* of sessions so far: the number of the last one */
 	int active;     /* how many sessions and children there are */
 	bool accepting; /* the listener is open */
 	bool exhausted; /* said so already */
@@ -152,7 +160,7 @@ static int begin_session(struct server *v, int sock, const struct endpoint *peer
 	if (!served)
 		return -ENOMEM;
 	served->server = v;
-	session_start(&served->session, v->settings->session, sock, peer, session_ended);
+	session_start(&served->session, v->settings->session, ++v->count, sock, peer, session_ended);
 	served->session.turn = &v->turn;
 	list_append(&v->sessions, &served->session.link);
 	return 0;
@@ -162,11 +170,13 @@ static int begin_session(struct server *v, int sock, const struct endpoint *peer
 static int begin_child(struct server *v, int sock, const struct endpoint *peer)
 {
 	struct child *c = malloc(sizeof *c);
+	const char *refused;
 	pid_t pid;
 
 	if (!c)
 		return -ENOMEM;
 	sockopt_prepare(sock, &v->settings->session->keepalive);
+	sockopts_set(sock, peer->any.sa_family, v->settings->session->options, &refused);
 	pid = command_spawn(v->settings->command, sock, peer, hosts_count(&v->hosts, peer));
 	if (pid < 0) {
 		free(c);
@@ -186,14 +196,34 @@ static void pause_accepting(struct server *v, int error, nsec now)
 	if (!v->exhausted)
 		diag_failure("cannot accept: %s; waiting for better times", strerror(-error));
 	v->exhausted = true;
+	/* what is kept in reserve may be just what is lacking */
+	lease_close();
 	v->paused_until = clock_after(now, EXHAUSTED_PAUSE);
+}
+
+static bool forwards(const struct server *v)
+{
+	return v->settings->session->plan[0] == &stage_reach;
+}
+
+/* A connection that is forwarded will take a second descriptor: is there one? Returns 0 or -errno. */
+static int check_spare(const struct server *v, int sock)
+{
+	int spare = forwards(v) ? fcntl(sock, F_DUPFD_CLOEXEC, 0) : -1;
+
+	if (forwards(v) && spare < 0)
+		return -errno;
+	fd_close(&spare);
+	return 0;
 }
 
 /* Serves an accepted connection, or holds on to it until there are the means. */
 static void serve(struct server *v, int sock, const struct endpoint *peer, nsec now)
 {
-	int r = hosts_add(&v->hosts, peer);
+	int r = check_spare(v, sock);
 
+	if (r == 0)
+		r = hosts_add(&v->hosts, peer);
 	if (r == 0) {
 		r = v->settings->command ? begin_child(v, sock, peer) : begin_session(v, sock, peer);
 		if (r < 0)
@@ -205,7 +235,6 @@ static void serve(struct server *v, int sock, const struct endpoint *peer, nsec 
 		pause_accepting(v, r, now);
 		return;
 	}
-	v->exhausted = false;
 	v->active++;
 	if (!v->settings->keep_open)
 		stop_accepting(v);
@@ -239,27 +268,39 @@ static bool may_accept(const struct server *v, nsec now)
 	       v->held < 0;
 }
 
-/* What was held when the means were lacking comes first. */
-static void serve_held(struct server *v, nsec now)
+/* What was held when the means were lacking comes first, and alone. Returns true if there was such. */
+static bool serve_held(struct server *v, nsec now)
 {
 	int sock = v->held;
 
 	if (sock < 0 || now < v->paused_until)
-		return;
+		return false;
 	v->held = -1;
 	serve(v, sock, &v->held_peer, now);
+	return true;
 }
 
-/* Accepts what waits, as far as there is room. */
+/*
+ * Accepts what waits, as far as there is room, and not too many at a time; of those to be forwarded one,
+ * so that it has got its second descriptor before anybody else takes it.
+ */
 static void accept_waiting(struct server *v, nsec now)
 {
 	struct endpoint peer;
 
-	while (may_accept(v, now)) {
-		int sock = listener_accept(v->listener, &peer);
+	for (int most = forwards(v) ? 1 : ACCEPTS_MOST; may_accept(v, now); most--) {
+		int sock;
 
-		if (sock == -EAGAIN)
+		if (most == 0) {
+			task_wake(&v->task);
 			return;
+		}
+		sock = listener_accept(v->listener, &peer);
+		if (sock == -EAGAIN) {
+			/* nobody waits any more: times are better */
+			v->exhausted = false;
+			return;
+		}
 		if (sock >= 0 && is_welcome(v, &peer)) {
 			serve(v, sock, &peer, now);
 		} else if (sock >= 0) {
@@ -287,6 +328,13 @@ static void reload_rules(struct server *v)
 		diag_step("rules read again");
 }
 
+/* SIGUSR1: how the sessions that live are doing. */
+static void report_live(const struct server *v)
+{
+	for (struct list *l = v->sessions.next; l != &v->sessions; l = l->next)
+		report_write(list_entry(l, struct session, link), STDERR_FILENO);
+}
+
 /* SIGTERM and SIGINT: accept no more; those that are served have the time to drain. */
 static void check_signals(struct server *v, nsec now)
 {
@@ -294,6 +342,8 @@ static void check_signals(struct server *v, nsec now)
 
 	if (signals_taken(SIGHUP))
 		reload_rules(v);
+	if (signals_taken(SIGUSR1))
+		report_live(v);
 	if (signals_taken(SIGCHLD))
 		reap(v);
 	for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++) {
@@ -353,8 +403,10 @@ static void run(struct task *task)
 	int r;
 
 	check_signals(v, now);
-	serve_held(v, now);
-	accept_waiting(v, now);
+	if (serve_held(v, now))
+		task_wake(&v->task);
+	else
+		accept_waiting(v, now);
 	check_limits(v, now);
 	set_timer(v, now);
 	if (!v->accepting)
@@ -394,10 +446,10 @@ static void end_all(struct server *v)
 /* Only what there is a use for is caught. Returns 0 or -errno. */
 static int catch_signals(struct server *v)
 {
-	static const int always[] = {SIGTERM, SIGINT};
+	static const int always[] = {SIGTERM, SIGINT, SIGUSR1};
 	static const int child[] = {SIGCHLD}, hangup[] = {SIGHUP};
 	const struct access_settings *rules = v->settings->rules;
-	int r = signals_catch(&v->task, always, 2);
+	int r = signals_catch(&v->task, always, 3);
 
 	if (r == 0 && v->settings->command)
 		r = signals_catch(&v->task, child, 1);

@@ -1,7 +1,7 @@
 #include "session/session.h"
 
 #include <errno.h>
-#include <inttypes.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +10,9 @@
 #include "base/diag.h"
 #include "base/exitcode.h"
 #include "net/tcpinfo.h"
+#include "session/progress.h"
+#include "session/report.h"
+#include "session/traced.h"
 
 /* The pauses between two looks at what is not acknowledged yet. */
 #define FIRST_LOOK NSEC_PER_MSEC
@@ -45,6 +48,8 @@ void session_want_flow(struct session *s, const struct flow *f, nsec now)
 		session_wake_at(s, now + f->patience);
 	if (f->waits & FLOW_DST)
 		session_want(s, f->dst->wfd, f->dst->wwait);
+	if (f->resume_at)
+		session_wake_at(s, f->resume_at);
 }
 
 void session_look_again(struct session *s, nsec now)
@@ -127,28 +132,60 @@ static const char *words(const struct session *s, char *buf, size_t size)
 	return buf;
 }
 
+/* Which side ended which direction, and in what order of events: under -vv. */
+static void tell_endings(const struct session *s, const char *who)
+{
+	static const char *const states[] = {"open", "open", "ended", "failed"};
+
+	if (s->relaying)
+		diag_detail("%s: to the peer %s, from the peer %s; %s ended first", who,
+			    s->out.cut ? "cut" : states[s->out.state],
+			    s->in.cut ? "cut" : states[s->in.state],
+			    s->first_end ? s->first_end : "neither");
+}
+
 /* Tells under -v how it went, and under -vv what the kernel knows about it. */
 static void tell_end(const struct session *s)
 {
 	struct tcpinfo info;
-	char who[128], text[256];
+	char who[128], text[256], sent[32], received[32], speed[32];
+	double seconds = (double)(clock_now() - s->began) / NSEC_PER_SEC;
+	double bytes = (double)(session_sent(s) + session_received(s));
 
 	if (!s->remote || diag_level() < DIAG_STEPS)
 		return;
 	words(s, who, sizeof who);
-	diag_step("%s: closed, sent %" PRIu64 " bytes, received %" PRIu64 " bytes, %.3f s", who,
-		  session_sent(s), session_received(s), (double)(clock_now() - s->began) / NSEC_PER_SEC);
+	diag_step("%s: sent %s, received %s in %.3g s, %s/s", who,
+		  progress_bytes((double)session_sent(s), sent, sizeof sent),
+		  progress_bytes((double)session_received(s), received, sizeof received), seconds,
+		  progress_bytes(seconds > 0 ? bytes / seconds : 0, speed, sizeof speed));
+	tell_endings(s, who);
 	if (diag_level() >= DIAG_DETAILS && tcpinfo_read(s->remote->rfd, &info) == 0)
 		diag_detail("%s: %s", who, tcpinfo_words(&info, text, sizeof text));
+}
+
+/* The report of --report. That it could not be written is a failure of its own. */
+static void report(struct session *s)
+{
+	int r = s->settings->report_fd < 0 ? 0 : report_write(s, s->settings->report_fd);
+
+	if (r == 0)
+		return;
+	diag_failure("report: %s", strerror(-r));
+	if (!s->status)
+		s->status = exitcode_for(r, EXIT_LOCAL);
 }
 
 /* The only teardown: stops all waiting, closes what is open, and tells the owner. */
 static void end(struct session *s)
 {
 	tell_end(s);
+	report(s);
+	progress_finish(s);
 	for (; *s->plan; s->plan++)
 		if ((*s->plan)->leave)
 			(*s->plan)->leave(s);
+	traced_finish(s);
 	for (int i = 0; i < SESSION_WATCHES; i++)
 		session_forget(s, s->watches[i].fd);
 	timer_stop(&s->timer);
@@ -161,6 +198,9 @@ static void end(struct session *s)
 		s->local->ops->close(s->local);
 	if (s->remote)
 		s->remote->ops->close(s->remote);
+	free(s->shaping);
+	free(s->dialed);
+	free(s->failure);
 	s->ended(s);
 }
 
@@ -179,12 +219,24 @@ enum stage_result session_fail(struct session *s, int status, const char *format
 	va_start(args, format);
 	vsnprintf(what, sizeof what, format, args);
 	va_end(args);
+	if (!s->failure)
+		s->failure = strdup(what);
 	if (s->remote)
 		diag_failure("%s: %s", words(s, who, sizeof who), what);
 	else
 		diag_failure("%s", what);
 	if (!s->status)
 		s->status = status;
+	return STAGE_FAILED;
+}
+
+enum stage_result session_output_failed(struct session *s, int error)
+{
+	if (error != -EPIPE)
+		return session_fail(s, exitcode_for(error, EXIT_LOCAL), "write to stdout: %s",
+				    strerror(-error));
+	session_forget(s, s->local->wfd);
+	s->status = EXIT_SIGNAL + SIGPIPE;
 	return STAGE_FAILED;
 }
 
@@ -217,6 +269,19 @@ static enum stage_result check_limits(struct session *s, nsec now)
 	return check_idle(s, now);
 }
 
+/* Notes what only the moment shows: the first byte, and who ended first. */
+static void note_events(struct session *s, nsec now)
+{
+	if (s->first_byte == 0 && s->in.moved > 0)
+		s->first_byte = now;
+	if (!s->relaying || s->first_end)
+		return;
+	if (flow_over(&s->in))
+		s->first_end = "the peer";
+	else if (flow_over(&s->out))
+		s->first_end = s->incoming && s->settings->host ? "the upstream" : "this side";
+}
+
 /* Steps the plan until it waits, fails or has come to its end. */
 static enum stage_result advance(struct session *s)
 {
@@ -226,6 +291,7 @@ static enum stage_result advance(struct session *s)
 	do {
 		forget_wishes(s);
 		r = (*s->plan)->step(s, now);
+		note_events(s, now);
 		if (r != STAGE_DONE)
 			break;
 		if ((*s->plan)->leave)
@@ -253,12 +319,15 @@ static void run(struct task *task)
 	end(s);
 }
 
-void session_start(struct session *s, const struct session_settings *settings, int sock,
-		   const struct endpoint *peer, void (*ended)(struct session *))
+void session_start(struct session *s, const struct session_settings *settings, uint64_t number,
+		   int sock, const struct endpoint *peer, void (*ended)(struct session *))
 {
+	const char *refused; /* tried before: what fails now is no reason to lose the connection */
+
 	memset(s, 0, sizeof *s);
 	s->settings = settings;
 	s->ended = ended;
+	s->number = number;
 	s->plan = settings->plan;
 	s->began = clock_now();
 	s->quit_at = NSEC_NEVER;
@@ -271,14 +340,17 @@ void session_start(struct session *s, const struct session_settings *settings, i
 	s->incoming = sock >= 0;
 	if (sock >= 0) {
 		sockopt_prepare(sock, &settings->keepalive);
-		session_connected(s, sock, peer);
+		sockopts_set(sock, peer->any.sa_family, settings->options, &refused);
+		session_connected(s, sock, 0, peer);
 	}
 	task_wake(&s->task);
 }
 
-void session_connected(struct session *s, int sock, const struct endpoint *peer)
+void session_connected(struct session *s, int sock, int lost, const struct endpoint *peer)
 {
 	s->peer = *peer;
-	stream_sock_open(&s->sock, sock);
+	stream_sock_open(&s->sock, sock, lost);
 	s->remote = &s->sock.stream;
+	if (traced_begin(s) < 0)
+		diag_failure("trace: %s", strerror(ENOMEM));
 }

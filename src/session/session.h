@@ -12,11 +12,17 @@
 #include "loop/timer.h"
 #include "net/dial.h"
 #include "net/endpoint.h"
+#include "session/shaping.h"
 #include "stream/stream.h"
 
 struct command;
+struct expectation;
+struct expecting;
 struct greeting;
 struct session;
+struct shaping;
+struct stream_traced;
+struct trace;
 
 enum stage_result {
 	STAGE_WAIT,   /* not yet: session_want() and session_wake_at() say for what */
@@ -39,6 +45,7 @@ extern const struct stage stage_settle;     /* everything sent is acknowledged *
 extern const struct stage stage_reach;      /* connect to the upstream of a forwarded connection */
 extern const struct stage stage_forward;    /* the client to the upstream, and back */
 
+extern const struct stage stage_expect;     /* --send and --expect: a health check */
 extern const struct stage stage_command;    /* a command has the connection; wait for its end */
 
 /* The last answer for the upstream's name, so that not every connection has to ask. */
@@ -56,7 +63,15 @@ struct session_settings {
 	nsec idle_timeout;    /* -i; 0: none */
 	nsec deadline;        /* the moment at which the run ends; NSEC_NEVER: none */
 	const char *greeting; /* the text to greet with; NULL: the tutorial's own */
+	struct shaping_settings shaping;
+	struct trace *trace;  /* NULL: none */
+	int report_fd;        /* where each connection is reported; -1: nowhere */
+	bool progress;        /* a meter on stderr */
+	const char *send;     /* sent in place of stdin; NULL: stdin */
+	size_t send_length;
+	const struct expectation *expect; /* for stage_expect */
 	struct keepalive keepalive;
+	const struct sockopts *options; /* -O, for accepted connections; NULL: none */
 	const struct command *command; /* for stage_command */
 	struct upstream_cache *cache; /* for stage_reach */
 	/* for stage_dial and stage_reach */
@@ -79,6 +94,7 @@ struct session {
 	void (*ended)(struct session *); /* called last; may free the session */
 	struct list link;
 	struct turn *turn;
+	uint64_t number; /* from 1 */
 	int status; /* how it ended: enum exitcode, or EXIT_SIGNAL and a number */
 
 	struct task task;
@@ -89,11 +105,15 @@ struct session {
 
 	struct dial *dial; /* while dialing */
 	struct stream_sock sock;
+	struct stream_traced *traced;  /* in front of sock, when traced */
 	struct stream_fd stdio;
+	struct stream_text text;       /* in place of stdin: --send */
 	struct stream_sock upstream;   /* in place of stdio, when forwarding */
 	struct stream *remote, *local; /* NULL until connected */
 	struct flow out, in;           /* from local to remote, from remote to local */
+	struct shaping *shaping;       /* the flows' filters, if there are any */
 	struct greeting *greeting;     /* while greeting */
+	struct expecting *expecting;   /* while expecting */
 	pid_t child;                   /* while a command has the connection */
 	struct list turn_link;
 
@@ -105,21 +125,28 @@ struct session {
 	uint64_t progress;      /* the sum of what had moved when the idle clock last started */
 	uint64_t sent_at_end;   /* what we had sent when the peer's end came */
 	bool relaying;          /* the flows are set up */
+	const char *first_end;  /* which side ended its direction first, in words; NULL: neither yet */
 	bool output_ended;      /* stdout is closed */
 	bool drop_input;        /* what still comes is read and dropped, so that no RST answers it */
 	bool abandoned;         /* -q ended it: wait for nothing any more */
 	nsec settle_pause;
+
+	/* for the report */
+	nsec dial_began, dial_looked_up, dial_connected, first_byte;
+	char *dialed;  /* JSON: the addresses tried; NULL: none */
+	char *failure; /* what session_fail() said first; NULL: nothing */
+	nsec drawn_at; /* the progress meter; 0: never */
 };
 
 /*
- * Makes `s` a session and wakes it. `sock` is an accepted connection from `peer`, the session's from
+ * Makes `s` a session, connection `number` of its run, and wakes it. `sock` is an accepted connection from `peer`, the session's from
  * now on; or -1 for a plan that begins with stage_dial. The settings must outlive it.
  */
-void session_start(struct session *s, const struct session_settings *, int sock,
+void session_start(struct session *s, const struct session_settings *, uint64_t number, int sock,
 		   const struct endpoint *peer, void (*ended)(struct session *));
 
-/* Takes the session's socket over from a stage that has connected it. */
-void session_connected(struct session *s, int sock, const struct endpoint *peer);
+/* Takes the session's socket over from a stage that has connected it; `lost` as stream_sock_open(). */
+void session_connected(struct session *s, int sock, int lost, const struct endpoint *peer);
 
 /* While a stage steps: wake it when `events` come on `fd`; wake it at the moment `when`. */
 void session_want(struct session *s, int fd, unsigned events);
@@ -143,6 +170,12 @@ void session_forget(struct session *s, int fd);
  */
 enum stage_result session_fail(struct session *s, int status, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/*
+ * stdout cannot be written: a reader that left is no failure but the quiet death of any filter, anything
+ * else is one. Returns STAGE_FAILED.
+ */
+enum stage_result session_output_failed(struct session *s, int error);
 
 /* Ends it from outside with `status`, saying nothing; `ended` is called. */
 void session_end(struct session *s, int status);

@@ -40,10 +40,24 @@ struct stream {
 /* A connected, non-blocking TCP socket. The stream owns it; ending the written half is a FIN. */
 struct stream_sock {
 	struct stream stream;
+	int lost; /* -errno that follows what can still be read */
 };
 
-/* Makes `s` the stream of `sock`. */
-void stream_sock_open(struct stream_sock *s, int sock);
+/*
+ * Makes `s` the stream of `sock`. `lost` is 0, or the -errno of a failure that the kernel has told
+ * already: it takes the place of the end-of-file behind what was received before.
+ */
+void stream_sock_open(struct stream_sock *s, int sock, int lost);
+
+/* A text in memory: read to its end, then end-of-file; what is written vanishes. */
+struct stream_text {
+	struct stream stream;
+	const char *text;
+	size_t left;
+};
+
+/* Makes `s` the stream of the `n` bytes at `text`, which stay the caller's. */
+void stream_text_open(struct stream_text *s, const char *text, size_t n);
 
 /* How a half of inherited descriptors is kept from blocking, found out once: see stream_fd.c. */
 enum stream_fd_way { WAY_PLAIN, WAY_NOWAIT, WAY_SOCKET, WAY_POLLED };

@@ -12,6 +12,8 @@ static ssize_t sock_read(struct stream *s, void *buf, size_t n)
 	do
 		got = recv(s->rfd, buf, n, MSG_DONTWAIT);
 	while (got < 0 && errno == EINTR);
+	if (got == 0)
+		return ((struct stream_sock *)(void *)s)->lost;
 	return got < 0 ? -errno : got;
 }
 
@@ -39,7 +41,7 @@ static void sock_close(struct stream *s)
 	s->wfd = -1;
 }
 
-void stream_sock_open(struct stream_sock *s, int sock)
+void stream_sock_open(struct stream_sock *s, int sock, int lost)
 {
 	static const struct stream_ops ops = {sock_read, sock_write, sock_shut, sock_close};
 
@@ -50,6 +52,7 @@ void stream_sock_open(struct stream_sock *s, int sock)
 					     .wkind = FD_SOCKET,
 					     .rwait = FD_IN,
 					     .wwait = FD_OUT,
-					     .raw_in = true,
-					     .raw_out = true}};
+					     .raw_in = lost == 0,
+					     .raw_out = true},
+				  .lost = lost};
 }

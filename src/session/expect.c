@@ -1,0 +1,126 @@
+/*
+ * A health check: send what --send says, then read until --expect matches or the peer ends. The window
+ * over what was received is bounded, so a match may span any number of reads but not more than that.
+ */
+#include "session/expect.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/exitcode.h"
+#include "session/session.h"
+
+#define WINDOW_BYTES ((size_t)64 * 1024)
+#define SHOWN_BYTES 100
+
+struct expecting {
+	size_t sent;   /* bytes of the text to send that are gone */
+	size_t length; /* bytes in the window */
+	char window[WINDOW_BYTES + 1];
+};
+
+/* Sends what is left of the text. Returns 0, -EAGAIN or another -errno. */
+static int send_text(struct session *s)
+{
+	struct expecting *e = s->expecting;
+
+	while (e->sent < s->settings->send_length) {
+		ssize_t put = s->remote->ops->write(s->remote, s->settings->send + e->sent,
+						    s->settings->send_length - e->sent);
+
+		if (put < 0)
+			return (int)put;
+		e->sent += (size_t)put;
+		s->out.moved += (uint64_t)put;
+	}
+	return 0;
+}
+
+/* A NUL byte would end the window for regexec(3): it is matched as what no text holds. */
+static void take(struct expecting *e, size_t n)
+{
+	for (char *at = e->window + e->length; n > 0; n--, at++, e->length++)
+		if (*at == '\0')
+			*at = '\001';
+	e->window[e->length] = '\0';
+}
+
+/* A full window forgets its older half. */
+static void make_room(struct expecting *e)
+{
+	if (e->length < WINDOW_BYTES)
+		return;
+	memmove(e->window, e->window + WINDOW_BYTES / 2, WINDOW_BYTES / 2);
+	e->length = WINDOW_BYTES / 2;
+}
+
+static enum stage_result not_met(struct session *s)
+{
+	struct expecting *e = s->expecting;
+	int shown = e->length < SHOWN_BYTES ? (int)e->length : SHOWN_BYTES;
+
+	if (e->length == 0)
+		return session_fail(s, EXIT_EXPECT, "nothing was received, expected '%.100s'",
+				    s->settings->expect->text);
+	return session_fail(s, EXIT_EXPECT, "expected '%.100s', received '%.*s%s'",
+			    s->settings->expect->text, shown, e->window,
+			    e->length > SHOWN_BYTES ? "..." : "");
+}
+
+static bool matches(const struct session *s)
+{
+	return regexec(&s->settings->expect->pattern, s->expecting->window, 0, NULL, 0) == 0;
+}
+
+/* Reads and looks for the pattern. */
+static enum stage_result receive(struct session *s)
+{
+	struct expecting *e = s->expecting;
+
+	for (;;) {
+		ssize_t got;
+
+		make_room(e);
+		got = s->remote->ops->read(s->remote, e->window + e->length, WINDOW_BYTES - e->length);
+		if (got == -EAGAIN) {
+			session_want(s, s->remote->rfd, s->remote->rwait);
+			return STAGE_WAIT;
+		}
+		if (got == 0)
+			return not_met(s);
+		if (got < 0)
+			return session_fail(s, exitcode_for((int)got, EXIT_LOST), "%s",
+					    strerror((int)-got));
+		s->in.moved += (uint64_t)got;
+		take(e, (size_t)got);
+		if (matches(s)) {
+			s->drop_input = true;
+			return STAGE_DONE;
+		}
+	}
+}
+
+static enum stage_result step(struct session *s, nsec now)
+{
+	int r;
+
+	(void)now;
+	if (!s->expecting)
+		s->expecting = calloc(1, sizeof *s->expecting);
+	if (!s->expecting)
+		return session_fail(s, EXIT_RESOURCES, "%s", strerror(ENOMEM));
+	r = send_text(s);
+	if (r == -EAGAIN)
+		session_want(s, s->remote->wfd, s->remote->wwait);
+	/* a reset met while sending will be met again while reading, behind what was received */
+	return receive(s);
+}
+
+static void leave(struct session *s)
+{
+	free(s->expecting);
+	s->expecting = NULL;
+}
+
+const struct stage stage_expect = {"expect", step, leave};

@@ -1,0 +1,149 @@
+#include "session/traced.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include "flow/trace.h"
+#include "session/session.h"
+
+struct stream_traced {
+	struct stream stream;
+	struct stream *inner;
+	struct trace_connection *trace;
+};
+
+static struct stream_traced *outer(struct stream *s)
+{
+	return (struct stream_traced *)(void *)s;
+}
+
+/* What the inner stream waits for is what we wait for. */
+static void take_over(struct stream_traced *t)
+{
+	t->stream.rwait = t->inner->rwait;
+	t->stream.wwait = t->inner->wwait;
+}
+
+/* Only a reset ends both ways at once; a peer that vanished said nothing. */
+static void failed(struct stream_traced *t, ssize_t error)
+{
+	if (error == -ECONNRESET || error == -EPIPE)
+		trace_end(t->trace, TRACE_RECEIVED, TRACE_RESET);
+}
+
+static ssize_t traced_read(struct stream *s, void *buf, size_t n)
+{
+	struct stream_traced *t = outer(s);
+	ssize_t got = t->inner->ops->read(t->inner, buf, n);
+
+	take_over(t);
+	if (got > 0)
+		trace_bytes(t->trace, TRACE_RECEIVED, buf, (size_t)got);
+	else if (got == 0)
+		trace_end(t->trace, TRACE_RECEIVED, TRACE_FIN);
+	else
+		failed(t, got);
+	return got;
+}
+
+static ssize_t traced_write(struct stream *s, const void *buf, size_t n)
+{
+	struct stream_traced *t = outer(s);
+	ssize_t put = t->inner->ops->write(t->inner, buf, n);
+
+	take_over(t);
+	if (put > 0)
+		trace_bytes(t->trace, TRACE_SENT, buf, (size_t)put);
+	else
+		failed(t, put);
+	return put;
+}
+
+static int traced_shut(struct stream *s)
+{
+	struct stream_traced *t = outer(s);
+	int r = t->inner->ops->shut(t->inner);
+
+	take_over(t);
+	if (r == 0)
+		trace_end(t->trace, TRACE_SENT, TRACE_FIN);
+	return r;
+}
+
+static void traced_close(struct stream *s)
+{
+	struct stream_traced *t = outer(s);
+
+	t->inner->ops->close(t->inner);
+	free(t);
+}
+
+static void to_trace(const struct endpoint *e, struct trace_address *a)
+{
+	memset(a, 0, sizeof *a);
+	a->v6 = e->any.sa_family == AF_INET6;
+	a->port = endpoint_port(e);
+	if (a->v6)
+		memcpy(a->bytes, &e->v6.sin6_addr, 16);
+	else
+		memcpy(a->bytes, &e->v4.sin_addr, 4);
+	endpoint_text(e, a->text);
+}
+
+int traced_begin(struct session *s)
+{
+	static const struct stream_ops ops = {traced_read, traced_write, traced_shut, traced_close};
+	struct trace_address local = {0}, peer;
+	struct stream_traced *t;
+	struct endpoint here;
+
+	if (!s->settings->trace)
+		return 0;
+	t = calloc(1, sizeof *t);
+	if (!t)
+		return -ENOMEM;
+	if (endpoint_of_local(s->remote->rfd, &here) == 0)
+		to_trace(&here, &local);
+	to_trace(&s->peer, &peer);
+	t->trace = trace_begin(s->settings->trace, s->number, s->incoming, &local, &peer);
+	t->inner = s->remote;
+	t->stream = *s->remote;
+	t->stream.ops = &ops;
+	/* to be seen, the bytes have to come our way */
+	t->stream.raw_in = t->stream.raw_out = false;
+	s->remote = &t->stream;
+	s->traced = t;
+	return 0;
+}
+
+/* What closing the socket will do to our direction, if it has not ended. */
+static void end_by_close(struct stream_traced *t)
+{
+	int sock = t->stream.rfd, unread = 0;
+	struct linger linger = {0};
+	socklen_t size = sizeof linger;
+	struct endpoint peer;
+	bool reset;
+
+	/* a connection that is gone hears nothing any more */
+	if (endpoint_of_peer(sock, &peer) < 0)
+		return;
+	/* SO_LINGER asks for a reset, and bytes that nobody has read are one: RFC 1122, 4.2.2.13 */
+	getsockopt(sock, SOL_SOCKET, SO_LINGER, &linger, &size);
+	ioctl(sock, FIONREAD, &unread);
+	reset = unread > 0 || (linger.l_onoff && linger.l_linger == 0);
+	trace_end(t->trace, TRACE_SENT, reset ? TRACE_RESET : TRACE_FIN);
+}
+
+void traced_finish(struct session *s)
+{
+	if (!s->traced)
+		return;
+	end_by_close(s->traced);
+	trace_finish(s->traced->trace, s->failure ? s->failure : "closed");
+	s->traced = NULL;
+}
