@@ -22,17 +22,19 @@
 
 static const char marks[] = {[TRACE_SENT] = '>', [TRACE_RECEIVED] = '<'};
 
-/* "MARK #N TIME ", with the date in `format` of strftime(3), and then the words. */
-static size_t __attribute__((format(printf, 5, 6)))
-head(struct trace_connection *c, char mark, const char *date, char *out, const char *words, ...)
+/* "MARK #N TIME " with the date or without, and then the words, into the scratch; returns the length. */
+static size_t __attribute__((format(printf, 4, 5)))
+head(struct trace_connection *c, char mark, bool date, const char *words, ...)
 {
 	struct timespec now = trace_time();
+	char *out = c->trace->scratch;
 	char text[32];
 	struct tm tm;
 	va_list args;
 	int n;
 
-	strftime(text, sizeof text, date, localtime_r(&now.tv_sec, &tm));
+	localtime_r(&now.tv_sec, &tm);
+	strftime(text, sizeof text, date ? "%Y-%m-%d %H:%M:%S" : "%H:%M:%S", &tm);
 	n = snprintf(out, TRACE_SCRATCH, "%c #%" PRIu64 " %s.%06ld ", mark, c->number, text,
 		     now.tv_nsec / 1000);
 	va_start(args, words);
@@ -65,8 +67,8 @@ static size_t line(char mark, uint64_t offset, const unsigned char *b, size_t n,
 
 static void begin(struct trace_connection *c)
 {
-	size_t n = head(c, '=', "%Y-%m-%d %H:%M:%S", c->trace->scratch,
-			"%s %s port %u %s %s port %u\n", c->incoming ? "accepted from" : "connected to",
+	size_t n = head(c, '=', true, "%s %s port %u %s %s port %u\n",
+			 c->incoming ? "accepted from" : "connected to",
 			c->peer.text, c->peer.port, c->incoming ? "at" : "from", c->local.text, c->local.port);
 
 	trace_write_text(c->trace, c->trace->scratch, n);
@@ -75,7 +77,7 @@ static void begin(struct trace_connection *c)
 static void bytes(struct trace_connection *c, enum trace_direction way, const unsigned char *b, size_t n)
 {
 	char *out = c->trace->scratch;
-	size_t used = head(c, marks[way], "%H:%M:%S", out, "%zu bytes\n", n);
+	size_t used = head(c, marks[way], false, "%zu bytes\n", n);
 
 	for (size_t at = 0; at < n; at += COLUMNS) {
 		size_t now = n - at < COLUMNS ? n - at : COLUMNS;
@@ -91,7 +93,7 @@ static void bytes(struct trace_connection *c, enum trace_direction way, const un
 
 static void end(struct trace_connection *c, enum trace_direction way, enum trace_ending how)
 {
-	size_t n = head(c, marks[way], "%H:%M:%S", c->trace->scratch, "%s\n",
+	size_t n = head(c, marks[way], false, "%s\n",
 			how == TRACE_FIN ? "end" : "reset");
 
 	trace_write_text(c->trace, c->trace->scratch, n);
@@ -99,7 +101,7 @@ static void end(struct trace_connection *c, enum trace_direction way, enum trace
 
 static void finish(struct trace_connection *c, const char *how)
 {
-	size_t n = head(c, '=', "%H:%M:%S", c->trace->scratch, "%s\n", how);
+	size_t n = head(c, '=', false, "%s\n", how);
 
 	trace_write_text(c->trace, c->trace->scratch, n);
 }
