@@ -1,0 +1,400 @@
+#!/usr/bin/env bats
+# Guards how a connection is made: addresses and how many are tried, time, retries, where it comes from,
+# and --check, which only looks whether somebody accepts.
+
+# shellcheck disable=SC2153 # helpers.bash sets PORT
+load helpers
+
+# lend_names NAME-LINES...: the words for make_network that put these lines in the place of /etc/hosts
+# and let nothing else answer.
+lend_names() {
+	printf '%s\n' "$@" >hosts
+	echo 'hosts: files' >nsswitch
+	: >resolv
+	LENT=(-b "$PWD/hosts:/etc/hosts" -b "$PWD/nsswitch:/etc/nsswitch.conf"
+		-b "$PWD/resolv:/etc/resolv.conf")
+}
+
+# in_network_peer NAME ADDRESS PORT STEP...: a peer in there.
+in_network_peer() {
+	local name=$1 address=$2 port=$3
+	shift 3
+	start_bg "$name" "${NET[@]}" "$HELPERS/peer" -a "$address" -p "$port" listen "$name.port" "$@"
+	wait_port "$name.port"
+}
+
+# --- operands ------------------------------------------------------------------------------------
+
+@test "HOST PORT, HOST:PORT and options before or behind mean the same" {
+	peer_bg peer -n 4 send:x
+	returns 0 "$TCPTOOL" connect 127.0.0.1 "$PORT"
+	holds out x
+	returns 0 "$TCPTOOL" connect "127.0.0.1:$PORT"
+	holds out x
+	returns 0 "$TCPTOOL" connect 127.0.0.1 "$PORT" --numeric
+	holds out x
+	returns 0 "$TCPTOOL" connect -w 10 "127.0.0.1:$PORT" -n
+	holds out x
+	ends 0 peer
+}
+
+@test ":PORT is this very machine" {
+	peer_bg peer send:x
+	returns 0 "$TCPTOOL" connect ":$PORT"
+	holds out x
+}
+
+@test "IPv6 addresses: bare, in brackets, with a zone" {
+	need_ipv6
+	peer_bg peer -a ::1 -n 4 send:x
+	returns 0 "$TCPTOOL" connect ::1 "$PORT"
+	holds out x
+	returns 0 "$TCPTOOL" connect "[::1]:$PORT"
+	holds out x
+	returns 0 "$TCPTOOL" connect '[::1]' "$PORT"
+	holds out x
+	returns 0 "$TCPTOOL" connect ::1%lo "$PORT"
+	holds out x
+	ends 0 peer
+}
+
+@test "a port may be the name of a service" {
+	echo 'made-up-service 4242/tcp' >services
+	make_network -b "$PWD/services:/etc/services"
+	in_network_peer peer 127.0.0.1 4242 send:x
+	returns 0 "${NET[@]}" "$TCPTOOL" connect 127.0.0.1 made-up-service
+	holds out x
+	returns 2 "${NET[@]}" "$TCPTOOL" connect 127.0.0.1 no-such-service
+	one_line err no-such-service
+}
+
+# --- names and addresses -------------------------------------------------------------------------
+
+@test "a name with addresses of both families: whichever accepts is found" {
+	lend_names '127.0.0.1 both.test' '::1 both.test'
+	make_network "${LENT[@]}"
+	in_network_peer four 127.0.0.1 4004 send:four
+	in_network_peer six ::1 4006 send:six
+	returns 0 "${NET[@]}" "$TCPTOOL" connect both.test 4004
+	holds out four
+	returns 0 "${NET[@]}" "$TCPTOOL" connect both.test 4006
+	holds out six
+}
+
+@test "an address that does not answer holds up the next for a moment only" {
+	lend_names '::1 both.test' '127.0.0.1 both.test'
+	make_network "${LENT[@]}"
+	start_bg six "${NET[@]}" "$HELPERS/fullbacklog" -a ::1 -p 4000 six.port
+	start_bg four "${NET[@]}" "$HELPERS/peer" -p 4000 listen four.port send:four
+	wait_port six.port
+	wait_port four.port
+	returns 0 "${NET[@]}" "$TCPTOOL" connect -w 15 both.test 4000
+	holds out four
+}
+
+@test "the families of a name's addresses take turns" {
+	lend_names '127.0.0.1 many.test' '127.0.0.2 many.test' 'fd00::1 many.test' 'fd00::2 many.test'
+	make_network "${LENT[@]}" -A fd00::1 -A fd00::2
+	returns 4 "${NET[@]}" "$TCPTOOL" connect -vv many.test 4000
+	families=$(sed -n 's/^tcptool: attempt \([^ ]*\) .*/\1/p' err | sed 's/.*:.*/6/; s/.*\..*/4/' | tr -d '\n')
+	echo "tried: $families"
+	[ "$families" = 4646 ] || [ "$families" = 6464 ]
+}
+
+@test "when no address of a name accepts, one line says which were tried" {
+	lend_names '127.0.0.1 both.test' '::1 both.test'
+	make_network "${LENT[@]}"
+	returns 4 "${NET[@]}" "$TCPTOOL" connect both.test 4000
+	one_line err "connect to both.test port 4000"
+	[[ $(<err) == *127.0.0.1* && $(<err) == *::1* && $(<err) == *"Connection refused"* ]]
+}
+
+@test "-4 and -6 choose among the addresses of a name" {
+	lend_names '127.0.0.1 both.test' '::1 both.test'
+	make_network "${LENT[@]}"
+	in_network_peer six ::1 4000 send:six
+	returns 4 "${NET[@]}" "$TCPTOOL" connect -4 both.test 4000
+	[[ $(<err) != *::1* ]]
+	returns 0 "${NET[@]}" "$TCPTOOL" connect -6 both.test 4000
+	holds out six
+	returns 4 "${NET[@]}" "$TCPTOOL" connect --ipv6 both.test 4000
+	[[ $(<err) != *127.0.0.1* ]]
+}
+
+@test "a name without an address: status 3, one line" {
+	lend_names '127.0.0.1 there.test'
+	make_network "${LENT[@]}"
+	returns 3 "${NET[@]}" "$TCPTOOL" connect nowhere.test 80
+	one_line err "nowhere.test"
+	returns 3 "${NET[@]}" "$TCPTOOL" connect -6 there.test 80
+	one_line err "there.test"
+}
+
+@test "a look-up that gets no answer blocks neither the budget of time nor signals" {
+	echo 'nameserver 127.0.0.1' >resolv
+	echo 'hosts: dns' >nsswitch
+	make_network -b "$PWD/resolv:/etc/resolv.conf" -b "$PWD/nsswitch:/etc/nsswitch.conf"
+	start_bg dns "${NET[@]}" "$HELPERS/fullbacklog" -u -p 53 dns.port
+	wait_port dns.port
+	start_bg waiting "${NET[@]}" "$TCPTOOL" connect silent.test 80
+	returns 5 "${NET[@]}" "$TCPTOOL" connect -w 0.3 silent.test 80
+	one_line err silent.test
+	returns 5 "${NET[@]}" "$TCPTOOL" connect --deadline=0.3 silent.test 80
+	kill -TERM "${PIDS[waiting]}"
+	ends 143 waiting
+}
+
+@test "-n looks nothing up" {
+	peer_bg peer send:x
+	returns 0 "$TCPTOOL" connect -n 127.0.0.1 "$PORT"
+	holds out x
+	returns 2 "$TCPTOOL" connect -n localhost "$PORT"
+	one_line err localhost
+}
+
+@test "nobody accepts: status 4, one line with address and port" {
+	port=$("$HELPERS/peer" free)
+	returns 4 "$TCPTOOL" connect 127.0.0.1 "$port"
+	[ "$(<err)" = "tcptool: connect to 127.0.0.1 port $port: Connection refused" ]
+}
+
+@test "no way there: status 4" {
+	make_network -d
+	returns 4 "${NET[@]}" "$TCPTOOL" connect 127.0.0.1 80
+	one_line err "connect to 127.0.0.1 port 80: Network is unreachable"
+}
+
+# --- time ----------------------------------------------------------------------------------------
+
+@test "-w: no answer in time, status 5, and the line names the limit" {
+	start_bg deaf "$HELPERS/fullbacklog" port
+	wait_port port
+	returns 5 "$TCPTOOL" connect -w 300ms 127.0.0.1 "$PORT"
+	one_line err "300 ms"
+	returns 5 "$TCPTOOL" connect --timeout=0.2 127.0.0.1 "$PORT"
+	one_line err --timeout
+	returns 5 "$TCPTOOL" connect --deadline=0.2 127.0.0.1 "$PORT"
+	one_line err --deadline
+}
+
+@test "-w limits the connecting, not the session" {
+	peer_bg peer pause:500 send:x
+	returns 0 "$TCPTOOL" connect -w 0.2 127.0.0.1 "$PORT"
+	holds out x
+}
+
+@test "-i ends a session in which nothing moves, in neither direction, and no other" {
+	mkfifo in
+	exec 5<>in
+	peer_bg peer send:a pause:500 send:b pause:500 send:c hold
+	returns 5 "$TCPTOOL" connect -i 900ms 127.0.0.1 "$PORT" <in
+	holds out abc
+	one_line err --idle-timeout
+}
+
+@test "--deadline ends the whole run, however much moves" {
+	peer_bg peer flood
+	OUT=/dev/null start_bg tool "$TCPTOOL" connect --deadline=0.3 127.0.0.1 "$PORT"
+	ends 5 tool
+	one_line tool.err --deadline
+}
+
+@test "it dies by a signal at once while it connects" {
+	start_bg deaf "$HELPERS/fullbacklog" port
+	wait_port port
+	start_bg terminated "$TCPTOOL" connect 127.0.0.1 "$PORT"
+	start_bg interrupted env --default-signal=INT "$TCPTOOL" connect 127.0.0.1 "$PORT"
+	stays 100 terminated interrupted
+	kill -TERM "${PIDS[terminated]}"
+	kill -INT "${PIDS[interrupted]}"
+	ends 143 terminated
+	ends 130 interrupted
+}
+
+# --- again and again -----------------------------------------------------------------------------
+
+@test "--retry tries until somebody accepts" {
+	for option in --retry --retry=15; do
+		rm -f go port
+		# bound, but not listening yet: nobody else takes the port meanwhile
+		start_bg peer "$HELPERS/peer" -l go listen port send:x
+		wait_port port
+		start_bg tool "$TCPTOOL" connect "$option" --retry-interval=20ms 127.0.0.1 "$PORT"
+		stays 200 tool
+		touch go
+		ends 0 tool
+		holds tool.out x
+		ends 0 peer
+	done
+}
+
+@test "--retry=TIME gives up with the status of the last failure" {
+	port=$("$HELPERS/peer" free)
+	returns 4 "$TCPTOOL" connect --retry=300ms 127.0.0.1 "$port"
+	one_line err "Connection refused"
+	returns 5 "$TCPTOOL" connect --retry -w 300ms 127.0.0.1 "$port"
+	one_line err --timeout
+}
+
+@test "--retry waits between two tries, and dies by a signal meanwhile" {
+	port=$("$HELPERS/peer" free)
+	start_bg tool "$TCPTOOL" connect -vv --retry 127.0.0.1 "$port"
+	start_bg interval "$TCPTOOL" connect -vv --retry --retry-interval=10 127.0.0.1 "$port"
+	stays 1000 tool interval
+	kill -TERM "${PIDS[tool]}" "${PIDS[interval]}"
+	ends 143 tool
+	ends 143 interval
+	# after 0, 100, 300, 700 ms; fewer on a slow machine
+	tries=$(grep -c attempt tool.err)
+	echo "$tries tries"
+	[ "$tries" -ge 1 ] && [ "$tries" -le 5 ]
+	[ "$(grep -c attempt interval.err)" -eq 1 ]
+}
+
+# --- where it comes from -------------------------------------------------------------------------
+
+@test "-s and -p: the address and port it comes from" {
+	peer_bg peer -n 3 send:x
+	returns 0 "$TCPTOOL" connect -s 127.0.0.5 127.0.0.1 "$PORT"
+	port=$("$HELPERS/peer" free)
+	returns 0 "$TCPTOOL" connect -p "$port" 127.0.0.1 "$PORT"
+	returns 0 "$TCPTOOL" connect --source=127.0.0.6 --source-port=$((port + 1)) 127.0.0.1 "$PORT"
+	ends 0 peer
+	[[ $(sed -n 1p peer.out) == "from 127.0.0.5 "* ]]
+	[ "$(sed -n 2p peer.out)" = "from 127.0.0.1 $port" ]
+	[ "$(sed -n 3p peer.out)" = "from 127.0.0.6 $((port + 1))" ]
+}
+
+@test "a source that cannot be used is a failure to connect" {
+	make_network
+	in_network_peer peer 127.0.0.1 4000 hold
+	returns 4 "${NET[@]}" "$TCPTOOL" connect -s fd00::9 127.0.0.1 4000
+	one_line err
+	returns 4 "${NET[@]}" "$TCPTOOL" connect -s 10.9.8.7 127.0.0.1 4000
+	one_line err "Cannot assign requested address"
+}
+
+@test "a port that is connected to itself is nobody who accepts" {
+	port=$("$HELPERS/peer" free)
+	returns 4 "$TCPTOOL" connect -w 10 -p "$port" 127.0.0.1 "$port"
+	one_line err refused
+}
+
+# --- only looking --------------------------------------------------------------------------------
+
+@test "-z: open, with the time it took, status 0; closed, status 4" {
+	peer_bg peer eof
+	open=$PORT closed=$("$HELPERS/peer" free)
+	returns 0 "$TCPTOOL" connect -z 127.0.0.1 "$open"
+	[[ $(<out) =~ ^127.0.0.1\ $open\ open\ [0-9]+\.[0-9]+$ ]]
+	holds err ''
+	# it goes with a FIN and has sent nothing
+	ends 0 peer
+	returns 4 "$TCPTOOL" connect --check 127.0.0.1 "$closed"
+	[ "$(<out)" = "127.0.0.1 $closed closed" ]
+}
+
+@test "-z: filtered, status 5" {
+	start_bg deaf "$HELPERS/fullbacklog" port
+	wait_port port
+	returns 5 "$TCPTOOL" connect -z -w 300ms 127.0.0.1 "$PORT"
+	[ "$(<out)" = "127.0.0.1 $PORT filtered" ]
+}
+
+@test "-z: unreachable, status 4; unresolved, status 3" {
+	lend_names '127.0.0.1 there.test'
+	make_network -d "${LENT[@]}"
+	returns 4 "${NET[@]}" "$TCPTOOL" connect -z 127.0.0.1 80
+	[ "$(<out)" = "127.0.0.1 80 unreachable" ]
+	returns 3 "${NET[@]}" "$TCPTOOL" connect -z nowhere.test 80
+	[ "$(<out)" = "nowhere.test 80 unresolved" ]
+}
+
+@test "-z: several targets, in the order given; the first that fails gives the status" {
+	peer_bg peer -n 5 eof
+	open=$PORT closed=$("$HELPERS/peer" free)
+	start_bg deaf "$HELPERS/fullbacklog" deaf.port
+	wait_port deaf.port
+	returns 5 "$TCPTOOL" connect -z -w 600ms "127.0.0.1:$open" "127.0.0.1:$PORT" "127.0.0.1:$closed"
+	cut -d ' ' -f 1-3 out >states
+	holds states "127.0.0.1 $open open\n127.0.0.1 $PORT filtered\n127.0.0.1 $closed closed\n"
+	returns 4 "$TCPTOOL" connect -z -w 600ms "127.0.0.1:$closed" "127.0.0.1:$PORT" "127.0.0.1:$open"
+	cut -d ' ' -f 1-3 out >states
+	holds states "127.0.0.1 $closed closed\n127.0.0.1 $PORT filtered\n127.0.0.1 $open open\n"
+	returns 0 "$TCPTOOL" connect -z 127.0.0.1 "$open,$open"
+	cut -d ' ' -f 1-3 out >states
+	holds states "127.0.0.1 $open open\n127.0.0.1 $open open\n"
+}
+
+@test "-z: lists and ranges of ports, in order" {
+	port=$("$HELPERS/peer" free)
+	start_bg peer "$HELPERS/peer" -p "$port" listen port eof
+	wait_port port
+	returns 4 "$TCPTOOL" connect -z 127.0.0.1 "$((port - 2))-$((port + 2)),$((port - 5))"
+	cut -d ' ' -f 2 out | tr '\n' ' ' >ports
+	holds ports "$((port - 2)) $((port - 1)) $port $((port + 1)) $((port + 2)) $((port - 5)) "
+	grep -q "^127.0.0.1 $port open " out
+}
+
+@test "-z: two thousand ports, and few descriptors" {
+	port=$("$HELPERS/peer" free)
+	start_bg peer "$HELPERS/peer" -p "$port" -n 2 listen port eof
+	wait_port port
+	for limit in 1000 30; do
+		# shellcheck disable=SC2016
+		returns 4 sh -c 'ulimit -n "$1" && shift && exec "$@"' sh "$limit" \
+			"$TCPTOOL" connect -z 127.0.0.1 "$((port - 1000))-$((port + 999))"
+		cut -d ' ' -f 2 out >ports
+		seq $((port - 1000)) $((port + 999)) | cmp - ports
+		grep -q "^127.0.0.1 $port open " out
+		fails grep -Ev '^127.0.0.1 [0-9]+ (open [0-9.]+|closed)$' out
+		holds err ''
+	done
+	ends 0 peer
+}
+
+@test "-z --quiet says nothing at all" {
+	peer_bg peer eof
+	returns 0 "$TCPTOOL" connect -z --quiet 127.0.0.1 "$PORT"
+	holds out ''
+	returns 4 "$TCPTOOL" connect -z --quiet 127.0.0.1 "$("$HELPERS/peer" free)"
+	holds out ''
+	holds err ''
+}
+
+@test "-z --retry waits until all are open" {
+	start_bg one "$HELPERS/peer" -n 1000 -t 15 listen one.port eof
+	start_bg two "$HELPERS/peer" -n 1000 -t 15 -l go listen two.port eof
+	wait_port one.port
+	one=$PORT
+	wait_port two.port
+	start_bg tool "$TCPTOOL" connect -z --retry --retry-interval=50ms "127.0.0.1:$one" "127.0.0.1:$PORT"
+	stays 300 tool
+	touch go
+	ends 0 tool
+	[ "$(wc -l <tool.out)" -eq 2 ]
+	[ "$(grep -c ' open ' tool.out)" -eq 2 ]
+}
+
+@test "-z leaves a server that speaks first with an end, not with a reset" {
+	peer_bg peer -n 20 send:220-hello pause:5 eof
+	for ((i = 0; i < 20; i++)); do
+		returns 0 "$TCPTOOL" connect -z 127.0.0.1 "$PORT"
+	done
+	ends 0 peer
+}
+
+@test "-z: who accepts and resets at once has accepted" {
+	peer_bg peer -n 20 reset
+	for ((i = 0; i < 20; i++)); do
+		returns 0 "$TCPTOOL" connect -z 127.0.0.1 "$PORT"
+		[[ $(<out) == "127.0.0.1 $PORT open "* ]]
+	done
+}
+
+@test "-z on a full disk: status 7" {
+	peer_bg peer eof
+	# shellcheck disable=SC2016
+	returns 7 sh -c 'exec "$@" >/dev/full' sh "$TCPTOOL" connect -z 127.0.0.1 "$PORT"
+	one_line err "write to stdout"
+}

@@ -1,0 +1,159 @@
+/*
+ * Runs a command in a network of its own, where nothing but the loopback interface exists, and may lend
+ * it other name-service files: the place for unreachable hosts, names and ports below 1024.
+ *
+ *     netns [-d] [-A ADDR6]... [-b FILE:OVER]... COMMAND [ARG]...
+ *     netns -j PID [-d] [COMMAND [ARG]...]
+ *
+ *     -d              the loopback interface is down
+ *     -A ADDR6        give it this IPv6 address
+ *     -b FILE:OVER    FILE shows in place of OVER, if there is such a file
+ *     -j PID          join the network of process PID, which netns has made, and make no new one
+ *
+ * Exits 77 where a user may not make networks.
+ */
+#include <linux/if.h>
+#include <linux/ipv6.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+
+#include "helper.h"
+
+#define NOT_ALLOWED 77
+
+static void put(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		exit(NOT_ALLOWED);
+	close(fd);
+}
+
+/* Leaves the networks and mounts of everybody, as root of a new user namespace if that takes it. */
+static void leave(void)
+{
+	unsigned uid = getuid(), gid = getgid();
+	char map[64];
+
+	if (unshare(CLONE_NEWNET | CLONE_NEWNS) < 0) {
+		if (unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWNS) < 0)
+			exit(NOT_ALLOWED);
+		put("/proc/self/setgroups", "deny");
+		snprintf(map, sizeof map, "0 %u 1\n", uid);
+		put("/proc/self/uid_map", map);
+		snprintf(map, sizeof map, "0 %u 1\n", gid);
+		put("/proc/self/gid_map", map);
+	}
+	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		exit(NOT_ALLOWED);
+}
+
+/* Enters one namespace of another process, unless we are in it already. */
+static void enter(const char *pid, const char *kind)
+{
+	char path[64], theirs[64] = "", ours[64] = "";
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%s/ns/%s", pid, kind);
+	if (readlink(path, theirs, sizeof theirs - 1) < 0)
+		die("netns: %s: %s", path, strerror(errno));
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	snprintf(path, sizeof path, "/proc/self/ns/%s", kind);
+	if (readlink(path, ours, sizeof ours - 1) < 0)
+		die("netns: %s: %s", path, strerror(errno));
+	if (strcmp(theirs, ours) != 0 && setns(fd, 0) < 0)
+		die("netns: cannot join %s: %s", theirs, strerror(errno));
+	close(fd);
+}
+
+static void join(const char *pid)
+{
+	char here[4096];
+
+	if (!getcwd(here, sizeof here))
+		die("getcwd: %s", strerror(errno));
+	enter(pid, "user");
+	enter(pid, "net");
+	enter(pid, "mnt");
+	/* another mount namespace begins at its root */
+	if (chdir(here) < 0)
+		die("chdir %s: %s", here, strerror(errno));
+}
+
+static void set_loopback(bool up)
+{
+	struct ifreq request = {.ifr_name = "lo"};
+	int s = socket(AF_INET, SOCK_DGRAM, 0);
+
+	if (s < 0 || ioctl(s, SIOCGIFFLAGS, &request) < 0)
+		die("netns: %s", strerror(errno));
+	if (up)
+		request.ifr_flags |= IFF_UP;
+	else
+		request.ifr_flags = (short)(request.ifr_flags & ~IFF_UP);
+	if (ioctl(s, SIOCSIFFLAGS, &request) < 0)
+		die("netns: %s", strerror(errno));
+	close(s);
+}
+
+static void add_address(const char *text)
+{
+	struct in6_ifreq request = {.ifr6_prefixlen = 128, .ifr6_ifindex = 1};
+	int s = socket(AF_INET6, SOCK_DGRAM, 0);
+
+	if (s < 0)
+		exit(NOT_ALLOWED);
+	if (inet_pton(AF_INET6, text, &request.ifr6_addr) != 1)
+		die("netns: '%s' is no address", text);
+	if (ioctl(s, SIOCSIFADDR, &request) < 0)
+		die("netns: %s: %s", text, strerror(errno));
+	close(s);
+}
+
+static void lend(char *pair)
+{
+	char *over = strchr(pair, ':');
+
+	if (!over)
+		die("netns: FILE:OVER is not '%s'", pair);
+	*over++ = '\0';
+	if (access(over, F_OK) == 0 && mount(pair, over, NULL, MS_BIND, NULL) < 0)
+		exit(NOT_ALLOWED);
+}
+
+int main(int argc, char **argv)
+{
+	char *addresses[16], *loans[16];
+	int letter, address_count = 0, loan_count = 0;
+	const char *pid = NULL;
+	bool down = false;
+
+	while ((letter = getopt(argc, argv, "+j:dA:b:")) != -1) {
+		if (letter == 'j')
+			pid = optarg;
+		else if (letter == 'd')
+			down = true;
+		else if (letter == 'A' && address_count < 16)
+			addresses[address_count++] = optarg;
+		else if (letter == 'b' && loan_count < 16)
+			loans[loan_count++] = optarg;
+		else
+			return HELPER_FAILED;
+	}
+	if (pid)
+		join(pid);
+	else
+		leave();
+	if (!pid || down)
+		set_loopback(!down);
+	for (int i = 0; i < address_count; i++)
+		add_address(addresses[i]);
+	for (int i = 0; i < loan_count; i++)
+		lend(loans[i]);
+	if (optind == argc)
+		return 0;
+	execvp(argv[optind], argv + optind);
+	die("netns: %s: %s", argv[optind], strerror(errno));
+}

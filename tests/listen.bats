@@ -1,0 +1,431 @@
+#!/usr/bin/env bats
+# Guards how connections are waited for: where, how others learn that and when, how many are served and
+# in which order, and how it all ends.
+
+# shellcheck disable=SC2153 # helpers.bash sets PORT
+load helpers
+
+# talk PORT STEP...: a client that does these steps.
+talk() {
+	local port=$1
+	shift
+	returns 0 "$HELPERS/peer" connect "$port" "$@"
+}
+
+# descriptors NAME: how many a background command has open.
+descriptors() {
+	local all=("/proc/${PIDS[$1]}/fd"/*)
+	echo "${#all[@]}"
+}
+
+# --- where ---------------------------------------------------------------------------------------
+
+@test "without HOST it listens on all addresses of both families, on one port" {
+	need_ipv6
+	for operand in 0 :0 '*:0' '*'; do
+		words=("$operand")
+		[ "$operand" != '*' ] || words=('*' 0)
+		listen_bg tool -k "${words[@]}"
+		talk "$PORT" send:four shut eof
+		returns 0 "$HELPERS/peer" -a ::1 connect "$PORT" send:six shut eof
+		wait_for holds tool.out foursix
+		kill -TERM "${PIDS[tool]}"
+		ends 143 tool
+		rm tool.port
+	done
+}
+
+@test "HOST may be an address of either family" {
+	need_ipv6
+	listen_bg four 127.0.0.2 0
+	returns 0 "$HELPERS/peer" -a 127.0.0.2 connect "$PORT" send:x shut
+	ends 0 four
+	holds four.out x
+	for words in '::1 0' '[::1]:0' '[::1] 0'; do
+		# shellcheck disable=SC2086
+		listen_bg six $words
+		returns 0 "$HELPERS/peer" -a ::1 connect "$PORT" send:x shut
+		ends 0 six
+		holds six.out x
+		rm six.port
+	done
+}
+
+@test "it listens nowhere but where it was told to" {
+	listen_bg tool -k 127.0.0.1 0
+	returns 4 "$TCPTOOL" connect 127.0.0.2 "$PORT"
+	need_ipv6
+	returns 4 "$TCPTOOL" connect ::1 "$PORT"
+}
+
+@test "-4 and -6 choose the family" {
+	need_ipv6
+	listen_bg four -4 -k 0
+	returns 0 "$TCPTOOL" connect -z 127.0.0.1 "$PORT"
+	returns 4 "$TCPTOOL" connect -z ::1 "$PORT"
+	listen_bg six --ipv6 -k 0
+	returns 0 "$TCPTOOL" connect -z ::1 "$PORT"
+	returns 4 "$TCPTOOL" connect -z 127.0.0.1 "$PORT"
+}
+
+@test "a name with several addresses is bound on each, on one port" {
+	printf '%s\n' '127.0.0.1 both.test' '::1 both.test' '127.0.0.9 both.test' >hosts
+	echo 'hosts: files' >nsswitch
+	make_network -b "$PWD/hosts:/etc/hosts" -b "$PWD/nsswitch:/etc/nsswitch.conf"
+	start_bg tool "${NET[@]}" "$TCPTOOL" listen -k --port-file=port both.test 0
+	wait_port port
+	for address in 127.0.0.1 ::1 127.0.0.9; do
+		returns 0 "${NET[@]}" "$HELPERS/peer" -a "$address" connect "$PORT" send:x shut eof
+	done
+	wait_for holds tool.out xxx
+	returns 4 "${NET[@]}" "$TCPTOOL" connect 127.0.0.2 "$PORT"
+	returns 3 "${NET[@]}" "$TCPTOOL" listen nowhere.test 0
+	one_line err nowhere.test
+}
+
+@test "A15: two listeners on one port: status 6, unless both ask for it" {
+	listen_bg one
+	returns 6 "$TCPTOOL" listen -w 5 127.0.0.1 "$PORT"
+	one_line err "Address already in use"
+	[[ $(<err) == *"127.0.0.1 port $PORT"* ]]
+	returns 6 "$TCPTOOL" listen -w 5 --reuse-port 127.0.0.1 "$PORT"
+	one_line err "Address already in use"
+	listen_bg shared --reuse-port 127.0.0.1 0
+	start_bg other "$TCPTOOL" listen --reuse-port --port-file=other.port 127.0.0.1 "$PORT"
+	wait_for test -e other.port
+	returns 6 "$TCPTOOL" listen -w 5 127.0.0.1 "$PORT"
+	talk "$PORT" shut eof
+	talk "$PORT" shut eof
+	ends 0 shared
+	ends 0 other
+}
+
+@test "A15: the port of a server that has just ended can be listened on at once" {
+	listen_bg first -q 0 127.0.0.1 0
+	# the server closes first, so that its end lingers in TIME_WAIT
+	talk "$PORT" send:x eof
+	ends 0 first
+	start_bg second "$TCPTOOL" listen --port-file=second.port 127.0.0.1 "$PORT"
+	wait_for test -e second.port
+	talk "$PORT" send:y shut eof
+	ends 0 second
+	holds second.out y
+}
+
+@test "an address this machine does not have: status 6" {
+	make_network
+	returns 6 "${NET[@]}" "$TCPTOOL" listen -w 5 10.9.8.7 0
+	one_line err "listen on 10.9.8.7 port 0: Cannot assign requested address"
+}
+
+@test "a port that only root may have: status 6" {
+	[ "$(id -u)" -ne 0 ] || skip "root may have them all"
+	[ "$(cat /proc/sys/net/ipv4/ip_unprivileged_port_start)" -gt 1 ] || skip "everybody may have it"
+	returns 6 "$TCPTOOL" listen -w 5 127.0.0.1 1
+	one_line err "Permission denied"
+}
+
+# --- who learns of it ----------------------------------------------------------------------------
+
+@test "--port-file is written whole, and replaces what was there" {
+	echo stale >port
+	exec 5<port
+	start_bg tool "$TCPTOOL" listen --port-file=port 127.0.0.1 0
+	wait_for grep -qvx stale port
+	[[ $(<port) =~ ^[0-9]+$ ]]
+	[ "$(wc -l <port)" -eq 1 ]
+	# the old file itself was never touched, and nothing else is left beside the new one
+	[ "$(cat <&5)" = stale ]
+	[ "$(echo port*)" = port ]
+	talk "$(<port)" shut
+	ends 0 tool
+}
+
+@test "whoever has seen the port file can connect at once" {
+	for ((i = 0; i < 15; i++)); do
+		start_bg tool "$TCPTOOL" listen --port-file="port$i" 127.0.0.1 0
+		until [ -e "port$i" ]; do :; done
+		talk "$(<"port$i")" send:x shut
+		ends 0 tool
+	done
+}
+
+@test "a port file that cannot be written: status 7" {
+	returns 7 "$TCPTOOL" listen -w 5 --port-file=no/such/dir 127.0.0.1 0
+	one_line err "no/such/dir: No such file or directory"
+}
+
+@test "--ready-fd gets one line, and is closed" {
+	mkfifo ready
+	start_bg reader cat ready
+	# shellcheck disable=SC2016
+	start_bg tool sh -c 'exec "$@" 4>ready' sh "$TCPTOOL" listen --ready-fd=4 --port-file=port 127.0.0.1 0
+	ends 0 reader
+	wait_port port
+	holds reader.out "$PORT\n"
+	talk "$PORT" shut
+	ends 0 tool
+}
+
+@test "\$NOTIFY_SOCKET gets READY=1, be it a file or abstract" {
+	for socket in "$PWD/s" "@tcptool-test-$$-$RANDOM"; do
+		rm -f ready port
+		start_bg manager "$HELPERS/notified" "$socket" ready
+		wait_for test -e ready
+		start_bg tool env NOTIFY_SOCKET="$socket" "$TCPTOOL" listen --port-file=port 127.0.0.1 0
+		ends 0 manager
+		holds manager.out 'READY=1\n'
+		# ready means ready
+		wait_port port
+		talk "$PORT" shut
+		ends 0 tool
+	done
+}
+
+@test "a service manager that is gone does not keep it from serving" {
+	start_bg tool env NOTIFY_SOCKET="$PWD/nobody" "$TCPTOOL" listen --port-file=port 127.0.0.1 0
+	wait_port port
+	talk "$PORT" send:x shut
+	ends 0 tool
+	holds tool.out x
+}
+
+@test "-v tells where it listens" {
+	listen_bg tool -v 127.0.0.1 0
+	wait_for grep -qx "tcptool: listening on 127.0.0.1 $PORT" tool.err
+	talk "$PORT" shut
+	ends 0 tool
+	grep -q 'connection from 127.0.0.1 port [0-9]' tool.err
+}
+
+# --- one -----------------------------------------------------------------------------------------
+
+@test "it serves one connection and refuses others" {
+	listen_bg tool
+	start_bg one "$HELPERS/peer" connect "$PORT" send:one touch:sent wait:go shut eof
+	wait_for holds tool.out one
+	returns 4 "$TCPTOOL" connect 127.0.0.1 "$PORT"
+	touch go
+	ends 0 one
+	ends 0 tool
+	holds tool.out one
+	holds tool.err ''
+}
+
+@test "-w limits the wait for a connection, not the session" {
+	returns 5 "$TCPTOOL" listen -w 200ms 127.0.0.1 0
+	one_line err "200 ms"
+	returns 5 "$TCPTOOL" listen --deadline=200ms 127.0.0.1 0
+	one_line err --deadline
+	listen_bg tool -w 2 127.0.0.1 0
+	talk "$PORT" send:a pause:2300 send:b shut
+	ends 0 tool
+	holds tool.out ab
+}
+
+@test "H17: look-ups, waiting and serving all end by SIGTERM and SIGINT, and die by them" {
+	for signal in TERM INT; do
+		status=$((128 + $(kill -l $signal)))
+		start_bg waiting env --default-signal=INT "$TCPTOOL" listen --port-file=waiting.port 127.0.0.1 0
+		start_bg serving env --default-signal=INT "$TCPTOOL" listen --port-file=serving.port 127.0.0.1 0
+		start_bg keeping env --default-signal=INT "$TCPTOOL" listen -k --port-file=keeping.port 127.0.0.1 0
+		wait_port serving.port
+		start_bg peer1 "$HELPERS/peer" connect "$PORT" send:x hold
+		wait_for holds serving.out x
+		wait_port keeping.port
+		start_bg peer2 "$HELPERS/peer" connect "$PORT" send:x hold
+		wait_for holds keeping.out x
+		wait_for test -e waiting.port
+		for name in waiting serving keeping; do
+			kill -"$signal" "${PIDS[$name]}"
+			ends "$status" "$name"
+			holds "$name.err" ''
+			rm "$name.port"
+		done
+	done
+}
+
+@test "a signal that arrives ignored stays ignored (nohup)" {
+	start_bg tool env --ignore-signal=INT "$TCPTOOL" listen --port-file=port 127.0.0.1 0
+	wait_port port
+	kill -INT "${PIDS[tool]}"
+	stays 200 tool
+	talk "$PORT" send:x shut
+	ends 0 tool
+	holds tool.out x
+}
+
+@test "--drain lets the running session end, and then it dies by the signal" {
+	listen_bg tool -k --drain=30 127.0.0.1 0
+	start_bg peer "$HELPERS/peer" connect "$PORT" send:a touch:sent wait:go send:b shut eof
+	wait_for holds tool.out a
+	kill -TERM "${PIDS[tool]}"
+	stays 200 tool
+	returns 4 "$TCPTOOL" connect 127.0.0.1 "$PORT"
+	touch go
+	ends 0 peer
+	ends 143 tool
+	holds tool.out ab
+}
+
+@test "--drain does not last longer than was asked for" {
+	listen_bg tool -k --drain=0.4 127.0.0.1 0
+	start_bg peer "$HELPERS/peer" connect "$PORT" send:a hold
+	wait_for holds tool.out a
+	kill -TERM "${PIDS[tool]}"
+	ends 143 tool
+}
+
+# --- one after another ---------------------------------------------------------------------------
+
+@test "-k: one after another over stdin and stdout, nobody lost" {
+	listen_bg tool -k 127.0.0.1 0
+	for ((i = 100; i < 140; i++)); do
+		start_bg "peer$i" "$HELPERS/peer" connect "$PORT" "send:<$i" pause:1 "send:>" shut eof
+	done
+	for ((i = 100; i < 140; i++)); do
+		ends 0 "peer$i"
+	done
+	# each whole, in whatever order
+	wait_for test "$(wc -c <tool.out)" -eq 200
+	grep -o '<[0-9]*>' tool.out | sort >got
+	seq 100 139 | sed 's/.*/<&>/' | cmp - got
+	kill -TERM "${PIDS[tool]}"
+	ends 143 tool
+	holds tool.err ''
+}
+
+@test "-k: a session that fails is reported, and the next one is served" {
+	listen_bg tool -k 127.0.0.1 0
+	talk "$PORT" send:a acked reset
+	talk "$PORT" send:b shut eof
+	wait_for holds tool.out ab
+	one_line tool.err "Connection reset by peer"
+	kill -TERM "${PIDS[tool]}"
+	ends 143 tool
+}
+
+@test "-k: who waits in the backlog stays there while another is served" {
+	listen_bg tool -k 127.0.0.1 0
+	start_bg first "$HELPERS/peer" connect "$PORT" send:first touch:sent wait:go shut eof
+	wait_for holds tool.out first
+	start_bg second "$HELPERS/peer" connect "$PORT" send:second quiet:400 touch:waited shut eof
+	wait_for test -e waited
+	holds tool.out first
+	touch go
+	ends 0 first
+	ends 0 second
+	wait_for holds tool.out firstsecond
+}
+
+@test "-k -w: nobody comes for so long after the last one: status 5" {
+	listen_bg tool -k -w 1 127.0.0.1 0
+	talk "$PORT" send:a shut eof
+	talk "$PORT" send:b shut eof
+	ends 5 tool
+	holds tool.out ab
+	one_line tool.err --timeout
+}
+
+@test "-k: stdout's reader gone ends it" {
+	mkfifo out.fifo
+	start_bg reader head -c 1 out.fifo
+	OUT=out.fifo start_bg tool env --default-signal=PIPE "$TCPTOOL" listen -k --port-file=port 127.0.0.1 0
+	wait_port port
+	start_bg peer "$HELPERS/peer" connect "$PORT" flood
+	ends 141 tool
+	holds tool.err ''
+}
+
+@test "--backlog limits how many wait" {
+	listen_bg tool -k --backlog=1 127.0.0.1 0
+	start_bg first "$HELPERS/peer" connect "$PORT" send:x hold
+	wait_for holds tool.out x
+	# the kernel takes one or two more; without the option it would be thousands
+	for ((i = 0; i < 8; i++)); do
+		state=$("$TCPTOOL" connect -z -w 300ms 127.0.0.1 "$PORT" || true)
+		[[ $state != *filtered* ]] || break
+	done
+	[[ $state == *filtered* ]]
+}
+
+# --- many at a time ------------------------------------------------------------------------------
+
+@test "-m: more wait in the backlog and are served when there is room" {
+	listen_bg tool -k --greet=hi -m 2 127.0.0.1 0
+	start_bg one "$HELPERS/peer" connect "$PORT" 'expect:hi\0' touch:one wait:go 'send:1\0' eof
+	start_bg two "$HELPERS/peer" connect "$PORT" 'expect:hi\0' touch:two wait:go 'send:2\0' eof
+	wait_for test -e one
+	wait_for test -e two
+	start_bg three "$HELPERS/peer" connect "$PORT" quiet:400 touch:waited 'expect:hi\0' 'send:3\0' eof
+	wait_for test -e waited
+	touch go
+	ends 0 one
+	ends 0 two
+	ends 0 three
+	wait_for test "$(wc -l <tool.out)" -eq 3
+}
+
+@test "--max-per-host: one more of the same address is closed, others are served" {
+	listen_bg tool -v -k --greet=hi --max-per-host=1 127.0.0.1 0
+	start_bg one "$HELPERS/peer" connect "$PORT" 'expect:hi\0' touch:one wait:go 'send:1\0' eof
+	wait_for test -e one
+	talk "$PORT" eof
+	grep -q max-per-host tool.err
+	returns 0 "$HELPERS/peer" -s 127.0.0.7 connect "$PORT" 'expect:hi\0' 'send:2\0' eof
+	touch go
+	ends 0 one
+	# and now there is room again
+	wait_for "$HELPERS/peer" connect "$PORT" 'expect:hi\0' 'send:3\0' eof
+}
+
+@test "D14: a peer that says nothing does not hold up the others" {
+	listen_bg tool -k --greet=hi 127.0.0.1 0
+	for ((i = 0; i < 20; i++)); do
+		start_bg "silent$i" "$HELPERS/peer" connect "$PORT" 'expect:hi\0' "touch:$i" hold
+	done
+	for ((i = 0; i < 20; i++)); do
+		wait_for test -e "$i"
+	done
+	talk "$PORT" 'expect:hi\0' 'send:live\0' eof
+	wait_for holds tool.out 'live\n'
+}
+
+@test "S04 S05: neither refused nor aborted connections leave anything behind" {
+	listen_bg tool -k --greet=hi -m 4 --max-per-host=4 127.0.0.1 0
+	talk "$PORT" 'expect:hi\0' 'send:x\0' eof
+	wait_for holds tool.out 'x\n'
+	before=$(descriptors tool)
+	returns 0 "$HELPERS/peer" -n 300 connect "$PORT" reset
+	returns 0 "$HELPERS/peer" -n 300 connect "$PORT" 'expect:hi\0' reset
+	for ((i = 0; i < 4; i++)); do
+		start_bg "held$i" "$HELPERS/peer" connect "$PORT" 'expect:hi\0' "touch:held$i" hold
+	done
+	for ((i = 0; i < 4; i++)); do
+		wait_for test -e "held$i"
+		kill -KILL "${PIDS[held$i]}"
+	done
+	talk "$PORT" 'expect:hi\0' 'send:y\0' eof
+	wait_for test "$(descriptors tool)" -le "$before"
+}
+
+@test "H08: out of descriptors, it neither spins nor ends, says so once, and recovers" {
+	# shellcheck disable=SC2016
+	start_bg tool sh -c 'ulimit -n 16 && exec "$@"' sh \
+		"$TCPTOOL" listen -k --greet=hi -i 60 --port-file=port 127.0.0.1 0
+	wait_port port
+	for ((i = 0; i < 20; i++)); do
+		start_bg "held$i" "$HELPERS/peer" connect "$PORT" touch:"$i" hold
+	done
+	for ((i = 0; i < 20; i++)); do
+		wait_for test -e "$i"
+	done
+	wait_for grep -q "Too many open files" tool.err
+	calm tool
+	one_line tool.err "Too many open files"
+	for ((i = 0; i < 20; i++)); do
+		kill -KILL "${PIDS[held$i]}"
+	done
+	talk "$PORT" 'expect:hi\0' 'send:back\0' eof
+	wait_for grep -qx back tool.out
+}

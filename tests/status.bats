@@ -1,0 +1,213 @@
+#!/usr/bin/env bats
+# Guards what a script sees of each way to end: the exit status, one line on stderr, silence under --quiet,
+# and never a byte from outside that could upset a terminal.
+
+# shellcheck disable=SC2153 # helpers.bash sets PORT
+load helpers
+
+# tells STATUS TEXT COMMAND...: COMMAND ends with STATUS and one line with TEXT; with --quiet in it, with
+# the same status and no line. The word QUIET stands where --quiet may go.
+tells() {
+	local status=$1 text=$2 word words=() quiet=()
+	shift 2
+	for word; do
+		if [ "$word" = QUIET ]; then
+			quiet+=(--quiet)
+		else
+			words+=("$word")
+			quiet+=("$word")
+		fi
+	done
+	returns "$status" "${words[@]}"
+	one_line err "$text"
+	returns "$status" "${quiet[@]}"
+	holds err ''
+}
+
+# plain FILE: nothing but printable ASCII and newlines.
+plain() {
+	[ -z "$(tr -d '\n -~' <"$1")" ]
+}
+
+# --- one way after the other ---------------------------------------------------------------------
+
+@test "0: all delivered, all written, nothing said" {
+	peer_bg peer rest:question send:answer
+	returns 0 "$TCPTOOL" connect 127.0.0.1 "$PORT" < <(printf question)
+	holds out answer
+	holds err ''
+}
+
+@test "1: the connection was lost" {
+	mkfifo in
+	exec 5<>in
+	peer_bg peer -n 2 send:x acked pause:50 reset
+	tells 1 "127.0.0.1 port $PORT: Connection reset by peer" \
+		"$TCPTOOL" connect QUIET 127.0.0.1 "$PORT" <in
+	holds out x
+}
+
+@test "2: usage" {
+	tells 2 not-a-port "$TCPTOOL" connect QUIET 127.0.0.1 not-a-port
+	tells 2 not-a-port "$TCPTOOL" listen QUIET not-a-port
+}
+
+@test "3: a name without an address" {
+	: >resolv
+	echo 'hosts: files' >nsswitch
+	make_network -b "$PWD/resolv:/etc/resolv.conf" -b "$PWD/nsswitch:/etc/nsswitch.conf"
+	tells 3 nowhere.test "${NET[@]}" "$TCPTOOL" connect QUIET nowhere.test 80
+	tells 3 nowhere.test "${NET[@]}" "$TCPTOOL" listen QUIET nowhere.test 80
+}
+
+@test "4: refused, unreachable" {
+	port=$("$HELPERS/peer" free)
+	tells 4 "connect to 127.0.0.1 port $port: Connection refused" \
+		"$TCPTOOL" connect QUIET 127.0.0.1 "$port"
+	make_network -d
+	tells 4 "Network is unreachable" "${NET[@]}" "$TCPTOOL" connect QUIET 127.0.0.1 80
+}
+
+@test "5: each limit of time says which it was" {
+	start_bg deaf "$HELPERS/fullbacklog" port
+	wait_port port
+	tells 5 --timeout "$TCPTOOL" connect QUIET -w 100ms 127.0.0.1 "$PORT"
+	tells 5 --deadline "$TCPTOOL" connect QUIET --deadline=100ms 127.0.0.1 "$PORT"
+	tells 5 --timeout "$TCPTOOL" listen QUIET -w 100ms 127.0.0.1 0
+	tells 5 --deadline "$TCPTOOL" listen QUIET --deadline=100ms 127.0.0.1 0
+	# four in a row, of which none says anything
+	peer_bg silent -n 4 eof
+	mkfifo in
+	exec 5<>in
+	tells 5 --idle-timeout "$TCPTOOL" connect QUIET -i 100ms 127.0.0.1 "$PORT" <in
+	tells 5 --deadline "$TCPTOOL" connect QUIET --deadline=100ms 127.0.0.1 "$PORT" <in
+}
+
+@test "6: cannot listen" {
+	listen_bg tool
+	tells 6 "listen on 127.0.0.1 port $PORT: Address already in use" \
+		"$TCPTOOL" listen QUIET -w 5 127.0.0.1 "$PORT"
+}
+
+@test "7: stdin, stdout, a file named in an option" {
+	peer_bg peer -n 4 send:x pause:50
+	# shellcheck disable=SC2016
+	{
+		tells 7 "read stdin: Is a directory" sh -c 'exec "$@" </' sh \
+			"$TCPTOOL" connect QUIET 127.0.0.1 "$PORT"
+		tells 7 "write to stdout: No space left on device" sh -c 'exec "$@" >/dev/full' sh \
+			"$TCPTOOL" connect QUIET 127.0.0.1 "$PORT"
+	}
+	tells 7 "no/such: No such file" "$TCPTOOL" listen QUIET -w 5 --port-file=no/such 127.0.0.1 0
+}
+
+@test "11: out of descriptors" {
+	# a sanitizer's search for leaks wants descriptors, too
+	export ASAN_OPTIONS=detect_leaks=0
+	# one is left after stdin, stdout and stderr: the dynamic loader wants it, too
+	for command in connect listen; do
+		# shellcheck disable=SC2016
+		tells 11 "Too many open files" env ASAN_OPTIONS=detect_leaks=0 sh -c 'ulimit -n 4 && exec "$@"' sh \
+			"$TCPTOOL" $command QUIET localhost 4000
+	done
+}
+
+@test "128+N: ended by a signal, and really by it" {
+	peer_bg peer -n 3 send:x eof
+	mkfifo in
+	exec 5<>in
+	for signal in TERM INT HUP; do
+		IN=in start_bg "tool$signal" env --default-signal=INT,HUP "$TCPTOOL" connect 127.0.0.1 "$PORT"
+		wait_for holds "tool$signal.out" x
+		kill -$signal "${PIDS[tool$signal]}"
+		ends $((128 + $(kill -l $signal))) "tool$signal"
+		holds "tool$signal.err" ''
+	done
+	ends 0 peer
+}
+
+@test "H05: a crash is a crash" {
+	peer_bg peer send:x hold
+	start_bg tool "$TCPTOOL" connect 127.0.0.1 "$PORT"
+	wait_for holds tool.out x
+	kill -SEGV "${PIDS[tool]}"
+	wait_for gone tool
+	status=0
+	wait "${PIDS[tool]}" || status=$?
+	[ "$status" -ne 0 ]
+}
+
+# --- saying it -----------------------------------------------------------------------------------
+
+@test "-v tells each step with addresses, -vv more, on stderr only" {
+	peer_bg peer -n 3 rest:abc send:wxyz
+	printf abc >data
+	returns 0 "$TCPTOOL" connect 127.0.0.1 "$PORT" <data
+	holds err ''
+	returns 0 "$TCPTOOL" connect -v 127.0.0.1 "$PORT" <data
+	holds out wxyz
+	grep -q "^tcptool: connected to 127.0.0.1 port $PORT" err
+	grep -q "sent 3 bytes.*received 4 bytes" err
+	steps=$(wc -l <err)
+	returns 0 "$TCPTOOL" connect -vv 127.0.0.1 "$PORT" <data
+	holds out wxyz
+	[ "$(wc -l <err)" -gt "$steps" ]
+	grep -q "^tcptool: .*rtt" err
+	fails grep -v "^tcptool: " err
+}
+
+@test "a lost stderr is no failure" {
+	peer_bg peer -n 2 send:x
+	returns 0 sh -c 'exec "$@" 2>/dev/full' sh "$TCPTOOL" connect -vv 127.0.0.1 "$PORT"
+	holds out x
+	mkfifo err.fifo
+	start_bg reader head -c 0 err.fifo
+	returns 0 sh -c 'exec "$@" 2>err.fifo' sh "$TCPTOOL" connect -vv 127.0.0.1 "$PORT"
+	holds out x
+}
+
+@test "A11: whatever a word on the command line holds, it is shown escaped, on one line" {
+	bytes=$(for ((i = 1; i < 256; i++)); do printf '\\x%02x' "$i"; done)
+	printf -v nasty '%b' "$bytes"
+	for words in "$nasty" "connect|$nasty|80" "connect|127.0.0.1|$nasty" "connect|$nasty" \
+		"connect|-w|$nasty|127.0.0.1|80" "connect|-s|$nasty|127.0.0.1|80" "connect|--$nasty" \
+		"connect|-$nasty" "connect|--quit-after=$nasty|127.0.0.1|80" "connect|1|2|$nasty" \
+		"listen|$nasty" "listen|[$nasty|80" "listen|--keepalive=$nasty|0" \
+		"listen|-w|1|--port-file=$PWD/no/$nasty|127.0.0.1|0"; do
+		# the bar itself is one of the bytes: split by hand
+		list=()
+		if [ "$words" = "$nasty" ]; then
+			list=("$words")
+		else
+			rest=${words//"$nasty"/$'\177NASTY'}
+			IFS='|' read -r -a list <<<"$rest"
+			list=("${list[@]//$'\177NASTY'/$nasty}")
+		fi
+		status=0
+		timeout 20 "$TCPTOOL" "${list[@]}" >out 2>err </dev/null || status=$?
+		echo "status $status: ${list[*]:0:1}"
+		[ "$status" -eq 2 ] || [ "$status" -eq 7 ]
+		one_line err
+		plain err
+	done
+}
+
+@test "M08: a very long word in a message is cut" {
+	long=$(head -c 100000 /dev/zero | tr '\0' x)
+	for words in "connect $long 80" "connect 127.0.0.1 $long" "connect -w $long 1 2" "$long" \
+		"connect --$long" "connect -n $long 80" "listen -w 1 --port-file=/$long 127.0.0.1 0"; do
+		status=0
+		# shellcheck disable=SC2086
+		timeout 20 "$TCPTOOL" $words >out 2>err </dev/null || status=$?
+		[ "$status" -eq 2 ] || [ "$status" -eq 7 ]
+		one_line err
+		[ "$(wc -c <err)" -le 2000 ]
+	done
+}
+
+@test "M09: percent signs in a message mean nothing" {
+	returns 2 "$TCPTOOL" connect '%s%n%p%x' 80
+	one_line err '%s%n%p%x'
+	returns 7 "$TCPTOOL" listen -w 5 --port-file='no/%n%s' 127.0.0.1 0
+	one_line err 'no/%n%s'
+}

@@ -1,0 +1,321 @@
+#!/usr/bin/env bats
+# Guards the command line: a word is what it says or a usage error with status 2 and one line; nothing is
+# guessed, nothing crashes, whatever is typed.
+
+load helpers
+
+NET=()
+
+# refused WORD...: tcptool refuses these words, in one line on stderr, before it does anything. (Should it
+# look up a name after all, it does so in a network of its own.)
+refused() {
+	local status=0
+	"${NET[@]}" timeout -k 5 "$LIMIT" "$TCPTOOL" "$@" >out 2>err </dev/null 3>&- || status=$?
+	[ "$status" -eq 2 ] || {
+		echo "status $status, not 2, for: ${*@Q}" | head -c 300
+		return 1
+	}
+	one_line err
+	[ ! -s out ]
+}
+
+# refused_values COMMAND OPTION REST VALUE...: none of these is a value of the option. REST are the other
+# words, with blanks between.
+refused_values() {
+	local command=$1 option=$2 rest value
+	read -r -a rest <<<"$3"
+	shift 3
+	for value; do
+		if [[ $option == --* && $value == *[05]* ]]; then
+			refused "$command" "$option=$value" "${rest[@]}"
+		else
+			refused "$command" "$option" "$value" "${rest[@]}"
+		fi
+	done
+}
+
+# options COMMAND [with]: the long options that its --help lists, or only those that take an argument.
+options() {
+	local pattern='^ *\(-.,\)\{0,1\} *\(--[a-z0-9-]*\)'
+	[ -z "${2:-}" ] || pattern+='=[A-Z].*'
+	"$TCPTOOL" "$1" --help | sed -n "s/$pattern.*/\2/p"
+}
+
+NOT_NUMBERS=(-1 +1 ' 1' '1 ' 1. 1.5 1e3 1e9 0x10 1k '' - one '1,2' $'1\n' ١
+	2147483648 4294967296 9223372036854775807 9223372036854775808 18446744073709551616
+	99999999999999999999999999)
+NOT_TIMES=(-1 -0 +1 ' 1' '1 ' '1 s' 1. '1,5' 1e3 0x10 1x 1d 1S 1ss 1mm 5m5 '' ms s . inf nan one $'1\n'
+	9223372036854775808 99999999999999999999h 1e999)
+
+# --- numbers and times ---------------------------------------------------------------------------
+
+@test "M07: numbers are whole words in their range" {
+	refused_values listen --backlog '127.0.0.1 0' 0 "${NOT_NUMBERS[@]}"
+	refused_values listen -m '-k --greet 127.0.0.1 0' 0 "${NOT_NUMBERS[@]}"
+	refused_values listen --max-per-host '-k --greet 127.0.0.1 0' 0 "${NOT_NUMBERS[@]}"
+	refused_values connect -p '127.0.0.1 1' 0 65536 "${NOT_NUMBERS[@]}"
+	refused_values listen --ready-fd '127.0.0.1 0' 0 1 2 "${NOT_NUMBERS[@]}"
+}
+
+@test "M07: times are numbers with a unit or without" {
+	for option in -w --timeout -i --deadline --retry-interval; do
+		refused_values connect $option '--retry 127.0.0.1 1' 0 "${NOT_TIMES[@]}"
+	done
+	refused_values connect -q '127.0.0.1 1' "${NOT_TIMES[@]}"
+	refused_values listen --drain '127.0.0.1 0' "${NOT_TIMES[@]}"
+	for value in "${NOT_TIMES[@]}"; do
+		refused connect "--retry=$value" 127.0.0.1 1
+	done
+}
+
+@test "times may have fractions and units" {
+	for time in 0.01 10ms 0.01s 10.5ms 0.0002m 0.000003h; do
+		returns 5 "$TCPTOOL" listen -w "$time" 127.0.0.1 0
+	done
+	port=$("$HELPERS/peer" free)
+	for time in 1 1.5 2m 1h 500ms 24h; do
+		returns 4 "$TCPTOOL" connect -w "$time" 127.0.0.1 "$port"
+	done
+}
+
+@test "--keepalive takes up to three numbers" {
+	refused_values connect --keepalive '127.0.0.1 1' '' , ,, 1, ,1 1,, 1,1, 1,1,1,1 1,1,1, 0 0,1,1 1,0,1 \
+		1,1,0 -1 1,-1 1,1,-1 1,1,1.5 1,1,128 99999 1,99999 1x ' 1' 1,1,9223372036854775808
+}
+
+# --- operands ------------------------------------------------------------------------------------
+
+@test "ports" {
+	for port in -1 65536 99999 4294967376 18446744073709551696 '' ' 80' '80 ' 80x 0x50 8e1 8.0 +80 \
+		no-such-service-here 80,81 80-81; do
+		refused connect -- 127.0.0.1 "$port"
+		refused connect "127.0.0.1:$port"
+		refused listen "127.0.0.1:$port"
+	done
+	# nobody can be connected to at port 0
+	refused connect 127.0.0.1 0
+	refused connect -z 127.0.0.1 0
+	refused connect -z 127.0.0.1 0-5
+}
+
+@test "lists of ports" {
+	for ports in ',' '1,' ',1' '1,,2' - 1- -1 5-4 1-65536 1--2 1-2-3 a-b 80-x x-80 '1 -2' '1-2,' 99999-1; do
+		refused connect -z --numeric -w 1 127.0.0.1 "$ports" || refused connect -z 127.0.0.1 -- "$ports"
+	done
+}
+
+@test "A02: numbers that only look like addresses" {
+	isolate
+	for host in 127.1 127.0.1 0x7f.1 0x7f000001 2130706433 017700000001 010.0.0.1 127.0.0.01 1.2.3.4.5 \
+		256.1.1.1 1.2.3.256 1.2.3 ..1 127.0.0.0x1; do
+		refused connect "$host" 1
+		refused listen "$host" 0
+		refused connect -s "$host" 127.0.0.1 1
+	done
+}
+
+@test "IPv6 addresses that are none" {
+	isolate
+	for host in : ::: 1::2::3 ::g ::12345 1:2:3:4:5:6:7 1:2:3:4:5:6:7:8:9 ::1% ::1%no-such-zone ::1%-1 \
+		::1%99999999999 ::ffff:1.2.3 ::1.2.3.256 '[::1' '::1]' '[[::1]]' '[::1]80' '[::1]x:1' %lo; do
+		refused connect "$host" 1
+		refused listen "$host" 0
+	done
+	# which colon would it be?
+	refused connect ::1:80
+	refused connect '[::1]'
+	refused connect '[::1]:'
+	refused connect '[::1:80'
+}
+
+@test "A13: names that are none" {
+	isolate
+	long=$(printf 'a%.0s' {1..254})
+	# shellcheck disable=SC2016 # they are names to be refused
+	for host in ' ' 'a b' a/b 'a;id' '$(id)' '`id`' "a'b" 'a"b' 'a\b' 'a*' '**' 'a@b' 'a#b' 'a=b' 'a,b' \
+		$'a\nb' $'a\tb' $'a\e[2J' $'a\x80' $'\xff' é . .. .a "$long" "$long.b"; do
+		refused connect "$host" 1
+		refused listen "$host" 0
+		refused connect "$host:1"
+	done
+	refused connect -- -a 1
+	refused connect -n localhost 1
+	refused listen -n localhost 0
+}
+
+@test "an empty HOST, as of an unset variable, is not this machine, nor all its addresses" {
+	refused connect "" 1
+	refused listen "" 0
+	refused connect "[]" 1
+	refused listen "[]:0"
+	refused connect -z "" 1
+}
+
+@test "addresses of the family that was ruled out" {
+	refused connect -4 ::1 1
+	refused connect -6 127.0.0.1 1
+	refused listen -4 ::1 0
+	refused listen -6 127.0.0.1 0
+}
+
+@test "too few operands, too many, no command, an unknown one" {
+	refused
+	refused ''
+	refused conect 127.0.0.1 1
+	refused connec 127.0.0.1 1
+	refused --nothing
+	refused -x
+	for words in connect listen 'connect 127.0.0.1' 'connect 80' 'connect 127.0.0.1 1 2' 'listen 1 2 3' \
+		'connect -z' 'connect -z 127.0.0.1' 'connect -z 127.0.0.1:1 127.0.0.1' \
+		'connect 127.0.0.1:1 127.0.0.1:2' 'listen 127.0.0.1:0 1' 'listen 127.0.0.1' 'listen localhost'; do
+		# shellcheck disable=SC2086
+		refused $words
+	done
+}
+
+@test "a source must be an address, and a descriptor open for writing" {
+	for source in localhost '' '*' 127.0.0.1:80 127.0.0.1/8; do
+		refused connect -s "$source" 127.0.0.1 1
+	done
+	refused listen --ready-fd=77 127.0.0.1 0
+	# shellcheck disable=SC2016
+	returns 2 sh -c 'exec "$@" 8</dev/null' sh "$TCPTOOL" listen --ready-fd=8 127.0.0.1 0
+	one_line err ready-fd
+	refused listen --port-file= 127.0.0.1 0
+}
+
+# --- options -------------------------------------------------------------------------------------
+
+@test "unknown options, missing arguments, arguments too many" {
+	for words in --no-such -y -Y -zY --quietly '-' '--=' '--=1' '--quiet=1' '--keep-open=yes' -w; do
+		refused connect "$words" 127.0.0.1 1 || refused connect 127.0.0.1 1 "$words"
+		refused listen 127.0.0.1 0 "$words"
+	done
+	for command in connect listen; do
+		for option in $(options $command with); do
+			refused $command 127.0.0.1 0 "$option"
+			[[ $(<err) == *"$option"* ]]
+		done
+		for option in $(options $command); do
+			if ! "$TCPTOOL" $command --help | grep -q -- "$option\[*="; then
+				refused $command "$option=x" 127.0.0.1 0
+			fi
+		done
+	done
+}
+
+@test "an option of the other command says whose it is" {
+	options connect | sort >connect.options
+	options listen | sort >listen.options
+	[ "$(wc -l <connect.options)" -gt 10 ]
+	[ "$(wc -l <listen.options)" -gt 10 ]
+	for option in $(comm -23 connect.options listen.options); do
+		refused listen "$option" 1 127.0.0.1 0
+		[[ $(<err) == *"$option"*"tcptool connect"* ]]
+	done
+	for option in $(comm -13 connect.options listen.options); do
+		refused connect "$option" 1 127.0.0.1 1
+		[[ $(<err) == *"$option"*"tcptool listen"* ]]
+	done
+	# short ones, too
+	refused listen -z 127.0.0.1 0
+	refused connect -k 127.0.0.1 1
+}
+
+@test "options that exclude each other, in any order, and options that need others" {
+	while read -r words; do
+		# shellcheck disable=SC2086
+		set -- $words
+		refused connect "$1" "$2" 127.0.0.1 1
+		refused connect "$2" "$1" 127.0.0.1 1
+	done <<-'END'
+		-4 -6
+		-v --quiet
+		-vv --quiet
+		--send-only --recv-only
+		--keepalive=5 --no-keepalive
+		-g -z
+		-g -q1
+		-g --no-shutdown
+		-g --send-only
+		-g --recv-only
+		-z -q1
+		-z --no-shutdown
+		-z --send-only
+		-z --recv-only
+	END
+	refused connect --retry-interval=1 127.0.0.1 1
+	refused listen -k -m 5 127.0.0.1 0
+	refused listen -k --max-per-host=5 127.0.0.1 0
+	refused connect 127.0.0.1 80-90
+}
+
+@test "M16: options may be repeated, a thousand times, and the last one counts" {
+	port=$("$HELPERS/peer" free)
+	for option in -4 -n -v -vv --quiet --no-shutdown --send-only --retry=10ms -q0 -w5 -i5 --deadline=5 \
+		--keepalive=5,5,5 --no-keepalive -s127.0.0.1 -g -gtext; do
+		mapfile -t words < <(yes -- "$option" | head -n 1000)
+		returns 4 "$TCPTOOL" connect "${words[@]}" 127.0.0.1 "$port"
+	done
+	for option in -4 -k --reuse-port --backlog=5 --port-file="$PWD/port" --drain=5 -g; do
+		mapfile -t words < <(yes -- "$option" | head -n 1000)
+		returns 5 "$TCPTOOL" listen "${words[@]}" -w 10 -w 10ms 127.0.0.1 0
+	done
+}
+
+@test "M05 M06: arguments of 100 kB, empty ones and odd ones never crash it" {
+	long=$(head -c 100000 /dev/zero | tr '\0' 1)
+	for command in connect listen; do
+		for option in $(options $command); do
+			for value in "$long" "" "%n%s%n" $'\xff'; do
+				status=0
+				timeout -k 5 "$LIMIT" "$TCPTOOL" $command "$option=$value" -w 10ms \
+					--deadline=1 127.0.0.1 1 >out 2>err </dev/null || status=$?
+				[ "$status" -lt 12 ] || {
+					echo "status $status: $command $option=${value:0:20}"
+					return 1
+				}
+				[ "$(wc -l <err)" -le 1 ]
+				[ "$(wc -c <err)" -le 4200 ]
+			done
+		done
+	done
+	refused connect "$long" 1
+	refused connect "$long:1"
+	refused connect "[$long]:1"
+	refused connect "::$long" 1
+	refused connect "::1%$long" 1
+	refused listen "$long"
+	refused "$long"
+	refused connect "--$long" 127.0.0.1 1
+}
+
+@test "COMMAND words behind -- are not operands" {
+	refused connect -- 127.0.0.1 1
+	refused listen --
+}
+
+# --- help ----------------------------------------------------------------------------------------
+
+@test "--help and --version go to stdout with status 0" {
+	for words in --help --version 'connect --help' 'listen --help' 'listen -h' 'connect --help 127.0.0.1 1' \
+		'connect --help --send-only --recv-only'; do
+		# shellcheck disable=SC2086
+		returns 0 "$TCPTOOL" $words
+		holds err ''
+		[ -s out ]
+	done
+	returns 0 "$TCPTOOL" --version
+	grep -q '^tcptool [0-9]' out
+	# what does not fit on a line is unreadable in a terminal
+	returns 0 "$TCPTOOL" connect --help
+	[ "$(wc -L <out)" -le 100 ]
+	returns 0 "$TCPTOOL" listen --help
+	[ "$(wc -L <out)" -le 100 ]
+	# shellcheck disable=SC2016
+	for words in --help --version 'connect --help'; do
+		# shellcheck disable=SC2086
+		returns 7 sh -c 'exec "$@" >/dev/full' sh "$TCPTOOL" $words
+		one_line err
+	done
+}
