@@ -40,7 +40,7 @@ static int cannot_listen(const struct settings *s, const struct listener *l, int
 /* Opens what is listened on: sockets that a service manager passed on, or our own. */
 static int open_listener(struct settings *s, struct listener *l, int inherited)
 {
-	int r = inherited ? listener_inherit(l, inherited) : listener_open(l, &s->listen);
+	int r = inherited ? listener_inherit(l, &s->listen, inherited) : listener_open(l, &s->listen);
 
 	if (r == 0)
 		return 0;

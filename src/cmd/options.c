@@ -492,7 +492,7 @@ static void conclude(struct settings *s)
 
 	s->dial.family = s->listen.family = family;
 	s->dial.timeout = s->server.wait = s->timeout;
-	s->dial.keepalive = s->session.keepalive = s->keepalive;
+	s->dial.keepalive = s->listen.keepalive = s->keepalive;
 	s->session.deadline = s->deadline ? clock_after(clock_now(), s->deadline) : NSEC_NEVER;
 	s->listen.look_up_until = s->session.deadline;
 	if (s->timeout && (!s->deadline || s->timeout < s->deadline))

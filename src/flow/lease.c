@@ -9,9 +9,6 @@
 #define BUFFERS_KEPT 4
 #define PIPES_KEPT 16
 
-/* Every pipe takes two descriptors, which connections may need more: beyond that there is copying. */
-#define PIPES_MOST 256
-
 static struct buffer *buffers;
 static struct pipe *pipes;
 static int buffers_kept, pipes_kept, pipes_out;
@@ -71,7 +68,7 @@ struct pipe *lease_pipe(void)
 	if (p) {
 		pipes = p->next;
 		pipes_kept--;
-	} else if (pipes_out < PIPES_MOST) {
+	} else if (pipes_out < LEASE_PIPES_MOST) {
 		p = make_pipe();
 	}
 	if (p)

@@ -10,6 +10,9 @@
 /* The size of every buffer, and the most that a leased pipe can hold: so a pipe fits into a buffer. */
 #define LEASE_BYTES ((size_t)1024 * 1024)
 
+/* Pipes out at a time. Each takes two descriptors, which connections may need more: beyond that, copy. */
+#define LEASE_PIPES_MOST 256
+
 struct buffer {
 	struct buffer *next; /* the pool's own */
 	unsigned char bytes[LEASE_BYTES];

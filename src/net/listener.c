@@ -107,6 +107,8 @@ static int listen_all(struct listener *l, const struct listen_settings *s)
 {
 	for (int i = 0; i < l->count; i++) {
 		l->failed_at = l->at[i];
+		/* what a listening socket is set to its connections are: one call for all of them */
+		sockopt_prepare(l->socks[i], &s->keepalive);
 		if (listen(l->socks[i], s->backlog ? (int)s->backlog : SOMAXCONN) < 0)
 			return -errno;
 	}
@@ -149,7 +151,7 @@ static int check_listening(int sock)
 	return value ? 0 : -EPROTOTYPE;
 }
 
-int listener_inherit(struct listener *l, int n)
+int listener_inherit(struct listener *l, const struct listen_settings *s, int n)
 {
 	memset(l, 0, sizeof *l);
 	if (n > LISTEN_MOST)
@@ -164,6 +166,7 @@ int listener_inherit(struct listener *l, int n)
 			r = -errno;
 		if (r < 0)
 			return r;
+		sockopt_prepare(sock, &s->keepalive);
 		watch_init(&l->watches[i], sock, NULL);
 		l->socks[l->count++] = sock;
 	}

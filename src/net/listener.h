@@ -5,6 +5,7 @@
 #include "loop/loop.h"
 #include "net/endpoint.h"
 #include "net/resolve.h"
+#include "net/sockopt.h"
 #include "net/sockopt_table.h"
 
 #define LISTEN_MOST (RESOLVE_MOST)
@@ -15,6 +16,7 @@ struct listen_settings {
 	int family;        /* AF_UNSPEC, or the only one to use: -4, -6 */
 	nsec look_up_until; /* the moment at which a look-up of the host is given up; NSEC_NEVER: none */
 	int64_t backlog;   /* 0: as long as the kernel allows */
+	struct keepalive keepalive; /* of the connections */
 	const struct sockopts *options; /* -O, for the listening sockets; NULL: none */
 	bool reuse_port;   /* share the port with others that ask for it too: --reuse-port */
 };
@@ -41,13 +43,14 @@ int listener_open(struct listener *, const struct listen_settings *);
  * Takes over `n` listening sockets, descriptors 3 and on, from a service manager (sd_listen_fds(3)).
  * Returns 0, or -errno: -ENOTSOCK or -EPROTOTYPE when one is no listening TCP socket.
  */
-int listener_inherit(struct listener *, int n);
+int listener_inherit(struct listener *, const struct listen_settings *, int n);
 
 /* Lets connections wake `task` (on), or wait in the backlog (off). Returns 0 or -errno. */
 int listener_watch(struct listener *, struct task *task, bool on);
 
 /*
- * Takes one waiting connection: its socket (non-blocking, close-on-exec), the caller's from now on,
+ * Takes one waiting connection: its socket (non-blocking, close-on-exec, prepared as sockopt_prepare()
+ * does), the caller's from now on,
  * and its peer's address; -EAGAIN when none waits; -EMFILE, -ENFILE, -ENOBUFS or -ENOMEM when there is
  * one but the means are lacking; another -errno when the socket itself is useless. One that vanished
  * while it waited is passed over: accept(2).

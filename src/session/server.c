@@ -23,6 +23,10 @@
 
 #define CHILD_BUCKETS 256
 
+/* Descriptors at most: two sockets and two files of a trace for a session; all pipes, and the rest. */
+#define SESSION_FDS 4
+#define OTHER_FDS (2 * LEASE_PIPES_MOST + 64)
+
 struct server {
 	const struct server_settings *settings;
 	struct listener *listener;
@@ -34,6 +38,7 @@ struct server {
 	struct turn turn;
 	uint64_t count; /* of sessions so far: the number of the last one */
 	int active;     /* how many sessions and children there are */
+	rlim_t descriptors; /* how many this process may have */
 	bool accepting; /* the listener is open */
 	bool exhausted; /* said so already */
 	int held;       /* an accepted connection that could not be served yet, or -1 */
@@ -175,7 +180,6 @@ static int begin_child(struct server *v, int sock, const struct endpoint *peer)
 
 	if (!c)
 		return -ENOMEM;
-	sockopt_prepare(sock, &v->settings->session->keepalive);
 	sockopts_set(sock, peer->any.sa_family, v->settings->session->options, &refused);
 	pid = command_spawn(v->settings->command, sock, peer, hosts_count(&v->hosts, peer));
 	if (pid < 0) {
@@ -206,15 +210,21 @@ static bool forwards(const struct server *v)
 	return v->settings->session->plan[0] == &stage_reach;
 }
 
+/* Far from the limit of descriptors, whatever those that are served now may still open? */
+static bool has_plenty(const struct server *v)
+{
+	return (rlim_t)v->active * SESSION_FDS + OTHER_FDS < v->descriptors;
+}
+
 /* A connection that is forwarded will take a second descriptor: is there one? Returns 0 or -errno. */
 static int check_spare(const struct server *v, int sock)
 {
-	int spare = forwards(v) ? fcntl(sock, F_DUPFD_CLOEXEC, 0) : -1;
+	int spare;
 
-	if (forwards(v) && spare < 0)
-		return -errno;
-	fd_close(&spare);
-	return 0;
+	if (!forwards(v) || has_plenty(v))
+		return 0;
+	spare = fcntl(sock, F_DUPFD_CLOEXEC, 0);
+	return spare < 0 ? -errno : fd_close(&spare);
 }
 
 /* Serves an accepted connection, or holds on to it until there are the means. */
@@ -281,14 +291,14 @@ static bool serve_held(struct server *v, nsec now)
 }
 
 /*
- * Accepts what waits, as far as there is room, and not too many at a time; of those to be forwarded one,
- * so that it has got its second descriptor before anybody else takes it.
+ * Accepts what waits, as far as there is room, and not too many at a time; where descriptors may run out
+ * only one to be forwarded, so that it has got its second one before anybody else takes it.
  */
 static void accept_waiting(struct server *v, nsec now)
 {
 	struct endpoint peer;
 
-	for (int most = forwards(v) ? 1 : ACCEPTS_MOST; may_accept(v, now); most--) {
+	for (int most = forwards(v) && !has_plenty(v) ? 1 : ACCEPTS_MOST; may_accept(v, now); most--) {
 		int sock;
 
 		if (most == 0) {
@@ -461,9 +471,12 @@ static int catch_signals(struct server *v)
 static struct server *new_server(const struct server_settings *settings, struct listener *l)
 {
 	struct server *v = calloc(1, sizeof *v);
+	struct rlimit files = {0};
 
 	if (!v)
 		return NULL;
+	getrlimit(RLIMIT_NOFILE, &files);
+	v->descriptors = files.rlim_cur;
 	v->settings = settings;
 	v->listener = l;
 	v->accepting = true;

@@ -339,7 +339,6 @@ void session_start(struct session *s, const struct session_settings *settings, u
 		watch_init(&s->watches[i], -1, &s->task);
 	s->incoming = sock >= 0;
 	if (sock >= 0) {
-		sockopt_prepare(sock, &settings->keepalive);
 		sockopts_set(sock, peer->any.sa_family, settings->options, &refused);
 		session_connected(s, sock, 0, peer);
 	}

@@ -70,7 +70,6 @@ struct session_settings {
 	const char *send;     /* sent in place of stdin; NULL: stdin */
 	size_t send_length;
 	const struct expectation *expect; /* for stage_expect */
-	struct keepalive keepalive;
 	const struct sockopts *options; /* -O, for accepted connections; NULL: none */
 	const struct command *command; /* for stage_command */
 	struct upstream_cache *cache; /* for stage_reach */
