@@ -44,8 +44,14 @@ extern const struct carrier carrier_splice;
 /* Through a leased pipe: from a file or socket into a socket or memory device. */
 extern const struct carrier carrier_pipe;
 
-/* The carrier that suits what the two ends are; called while nothing is held. */
+/*
+ * The carrier that suits what the two ends are, what the filters ask and in what pieces the bytes come;
+ * called while nothing is held.
+ */
 const struct carrier *carrier_choose(const struct flow *);
+
+/* After a fill that took `got` bytes (more than none): do they come in large pieces or in small ones? */
+void carrier_size_up(struct flow *, size_t got);
 
 /* splice(2) without waiting, again after EINTR: a count, 0, -errno or CARRIER_REFUSED. */
 ssize_t carrier_move(int from, int to, size_t n);

@@ -112,6 +112,8 @@ static bool fill(struct flow *f)
 		return fail(f, got, FLOW_SRC);
 	if (got == 0)
 		f->state = FLOW_ENDING;
+	else
+		carrier_size_up(f, (size_t)got);
 	took(f, (size_t)got);
 	return true;
 }

@@ -54,6 +54,7 @@ struct flow {
 	nsec resume_at;           /* a filter holds bytes back until then; 0: none does */
 	int doubts;               /* times in a row that nothing moved though all looked ready */
 	int lost;                 /* -errno that the source has told before its last bytes */
+	bool large;               /* bytes come in pieces that are worth the kernel's carrying them */
 	bool widened;             /* the pipe that was inherited has been given more room */
 };
 
