@@ -39,12 +39,12 @@ int main(int argc, char **argv)
 		return EXIT_LOCAL;
 	signals_ignore_pipe();
 	status = run_command(argc - 1, argv + 1);
-	if (status <= EXIT_SIGNAL)
+	if (status <= EXIT_RAISE)
 		return status;
-	signals_die(status - EXIT_SIGNAL);
+	signals_die(status - EXIT_RAISE);
 	/* still here: the signal is ignored, so the reason has to be told after all */
-	if (status != EXIT_SIGNAL + SIGPIPE)
-		return status;
+	if (status != EXIT_RAISE + SIGPIPE)
+		return status - EXIT_RAISE + EXIT_SIGNAL;
 	diag_failure("write to stdout: %s", strerror(EPIPE));
 	return EXIT_LOCAL;
 }

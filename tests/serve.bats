@@ -204,6 +204,12 @@ descriptors() {
 	# shellcheck disable=SC2016
 	returns 143 "$TCPTOOL" connect 127.0.0.1 "$PORT" -c 'kill -TERM $$'
 	ends 0 peer
+	peer_bg other eof
+	# it is the command's end and not ours: no signal is raised, and the shell has nothing to tell
+	# shellcheck disable=SC2016 # the inner shell expands it
+	returns 0 bash -c '"$@"; [ $? -eq 139 ]' bash "$TCPTOOL" connect 127.0.0.1 "$PORT" -c 'exit 139'
+	holds err ''
+	ends 0 other
 }
 
 @test "a command that does not exist is 127, one that cannot be executed 126, and nobody listens" {

@@ -13,7 +13,8 @@ enum exitcode {
 	EXIT_LOCAL = 7,      /* stdin, stdout or a named file failed */
 	EXIT_EXPECT = 10,    /* --expect was not met */
 	EXIT_RESOURCES = 11, /* out of memory, descriptors or processes */
-	EXIT_SIGNAL = 128,   /* plus the number: a signal to be raised again */
+	EXIT_SIGNAL = 128,   /* plus the number: a command was ended by that signal */
+	EXIT_RAISE = 256,    /* plus the number: main() dies of that signal; to the caller 128 plus it */
 };
 
 /*

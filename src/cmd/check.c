@@ -88,26 +88,32 @@ static void probe_done(struct probe *p, const char *state, int status)
 	task_wake(&p->check->task);
 }
 
-/* The dial is over: keep what it says and let it go. */
+static void drop_dial(struct probe *p)
+{
+	if (p->dial)
+		dial_close(p->dial);
+	free(p->dial);
+	p->dial = NULL;
+}
+
+/* The dial has an end: keep what it says. Connected, it is kept too, since it may have to go on. */
 static void dial_done(struct probe *p, int r)
 {
 	struct dial *d = p->dial;
 	nsec settle = p->check->settings->settle;
 	char reason[512];
 
-	p->dial = NULL;
 	if (r < 0) {
 		diag_step("%s", dial_reason(d, reason, sizeof reason));
 		probe_done(p, state_of(d), dial_status(d));
-	} else {
-		p->ms = (double)(d->connected - d->looked_up) / NSEC_PER_MSEC;
-		p->sock = d->sock;
-		d->sock = -1;
-		p->settled_at = clock_after(d->connected, settle);
-		watch_init(&p->watch, p->sock, &p->task);
+		drop_dial(p);
+		return;
 	}
-	dial_close(d);
-	free(d);
+	p->ms = (double)(d->connected - d->looked_up) / NSEC_PER_MSEC;
+	p->sock = d->sock;
+	d->sock = -1;
+	p->settled_at = clock_after(d->connected, settle);
+	watch_init(&p->watch, p->sock, &p->task);
 }
 
 /* Reads what comes and drops it. Returns true when the peer has ended or reset the connection. */
@@ -134,6 +140,10 @@ static void settle(struct probe *p)
 	watch_for(&p->watch, FD_NOTHING);
 	timer_stop(&p->timer);
 	close_politely(&p->sock);
+	/* who waits for a service waits for one that stays */
+	if (left && dial_again(p->dial) == -EAGAIN)
+		return;
+	drop_dial(p);
 	if (left)
 		probe_done(p, "dropped", EXIT_LOST);
 	else
@@ -145,7 +155,7 @@ static void run_probe(struct task *task)
 	struct probe *p = list_entry(task, struct probe, task);
 	int r;
 
-	if (p->dial) {
+	if (p->sock < 0 && p->dial) {
 		r = dial_step(p->dial);
 		if (r == -EAGAIN)
 			return;
@@ -347,9 +357,7 @@ static void tear_down(struct check *c)
 		timer_stop(&c->probes[i].timer);
 		if (c->probes[i].sock >= 0)
 			settle_no_more(&c->probes[i]);
-		if (c->probes[i].dial)
-			dial_close(c->probes[i].dial);
-		free(c->probes[i].dial);
+		drop_dial(&c->probes[i]);
 	}
 	for (int i = 0; i < c->host_count; i++)
 		resolve_close(&c->hosts[i].look_up);
@@ -371,7 +379,7 @@ static int conclude(const struct check *c, int r)
 	if (!ferror(stdout))
 		return c->status;
 	if (errno == EPIPE)
-		return EXIT_SIGNAL + SIGPIPE;
+		return EXIT_RAISE + SIGPIPE;
 	diag_failure("write to stdout: %s", strerror(errno));
 	return EXIT_LOCAL;
 }

@@ -26,10 +26,10 @@ void dial_start(struct dial *d, const struct dial_settings *settings, const char
 	d->port = port;
 	d->task = task;
 	timer_init(&d->timer, task);
-	d->began = clock_now();
-	d->budget_ends = settings->timeout ? clock_after(d->began, settings->timeout) : NSEC_NEVER;
-	d->retry_ends = !settings->retry   ? d->began :
-			settings->retry_for ? clock_after(d->began, settings->retry_for) :
+	d->look_up_began = clock_now();
+	d->budget_ends = settings->timeout ? clock_after(d->look_up_began, settings->timeout) : NSEC_NEVER;
+	d->retry_ends = !settings->retry   ? d->look_up_began :
+			settings->retry_for ? clock_after(d->look_up_began, settings->retry_for) :
 					      NSEC_NEVER;
 	d->pause = settings->retry_interval ? settings->retry_interval : FIRST_PAUSE;
 	if (settings->source)
@@ -346,6 +346,7 @@ static int step_stage(struct dial *d, nsec now)
 	case DIAL_PAUSE:
 		if (now < d->pause_ends)
 			return -EAGAIN;
+		d->look_up_began = now;
 		d->stage = DIAL_LOOK_UP;
 		return 1;
 	default:
@@ -368,6 +369,18 @@ int dial_step(struct dial *d)
 	}
 	timer_stop(&d->timer);
 	end_attempts(d);
+	return r;
+}
+
+int dial_again(struct dial *d)
+{
+	int r;
+
+	d->connected = 0;
+	d->error = -ECONNRESET;
+	r = round_failed(d, -ECONNRESET, clock_now());
+	if (r == -EAGAIN)
+		set_timer(d);
 	return r;
 }
 

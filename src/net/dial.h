@@ -45,7 +45,7 @@ struct dial {
 	int lost;                /* -errno when the peer has reset it since; what it had sent can still be read */
 	int error;               /* -errno of the most telling failure, 0 for a failed look-up */
 	bool out_of_time;        /* the budget has passed: -w */
-	nsec began, looked_up, connected;
+	nsec look_up_began, looked_up, connected; /* of the last round */
 
 	const struct dial_settings *settings;
 	const char *host;
@@ -78,6 +78,12 @@ void dial_use(struct dial *, const struct resolve *known);
  * -errno when it has failed for good: dial_status() and dial_reason() tell why.
  */
 int dial_step(struct dial *);
+
+/*
+ * The connection that was made has turned out to be useless: that round has failed too. Returns -EAGAIN
+ * when there will be another, as --retry says; then dial_step() goes on. Else -ECONNRESET.
+ */
+int dial_again(struct dial *);
 
 /* The exit status that tells of the failure: EXIT STATUS in tcptool(1). */
 int dial_status(const struct dial *);

@@ -19,7 +19,7 @@ static bool ended_by_signal(struct session *s)
 			continue;
 		kill(s->child, deadly[i]);
 		s->child = 0;
-		s->status = EXIT_SIGNAL + deadly[i];
+		s->status = EXIT_RAISE + deadly[i];
 		return true;
 	}
 	return false;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/exitcode.h"
 #include "base/fd.h"
 #include "base/json.h"
 #include "net/tcpinfo.h"
@@ -100,6 +101,12 @@ static size_t room_for(const struct session *s)
 	return LINE_BYTES + 6 * texts + (s->dialed ? strlen(s->dialed) : 0);
 }
 
+/* As the caller of the program will see it. */
+static int status_told(const struct session *s)
+{
+	return s->status > EXIT_RAISE ? s->status - EXIT_RAISE + EXIT_SIGNAL : s->status;
+}
+
 int report_write(const struct session *s, int fd)
 {
 	size_t size = room_for(s);
@@ -119,7 +126,7 @@ int report_write(const struct session *s, int fd)
 	json_number(&j, "received", session_received(s));
 	json_string(&j, "sent_end", ending(s, &s->out));
 	json_string(&j, "received_end", ending(s, &s->in));
-	json_number(&j, "status", (uint64_t)s->status);
+	json_number(&j, "status", (uint64_t)status_told(s));
 	if (s->failure)
 		json_string(&j, "error", s->failure);
 	tcp(&j, s);
@@ -149,7 +156,7 @@ void report_keep_dial(struct session *s, const struct dial *d)
 	size_t size = LINE_BYTES + (size_t)d->begun * ATTEMPT_BYTES;
 	struct json j;
 
-	s->dial_began = d->began;
+	s->dial_began = d->look_up_began;
 	s->dial_looked_up = d->looked_up;
 	s->dial_connected = d->connected;
 	free(s->dialed);

@@ -87,7 +87,7 @@ static void connection_ended(struct server *v, const struct endpoint *peer, int 
 	hosts_remove(&v->hosts, peer);
 	v->active--;
 	/* with -k sessions report for themselves, but without stdout there is nothing left to serve */
-	if (!v->settings->keep_open || (status > EXIT_SIGNAL && !v->settings->command))
+	if (!v->settings->keep_open || status > EXIT_RAISE)
 		finish(v, status);
 	if (v->active == 0)
 		wait_anew(v);
@@ -366,7 +366,7 @@ static void check_signals(struct server *v, nsec now)
 			stop_accepting(v);
 	}
 	if (v->ended_by && (v->active == 0 || now >= v->drain_ends))
-		finish(v, EXIT_SIGNAL + v->ended_by);
+		finish(v, EXIT_RAISE + v->ended_by);
 }
 
 /* The limits that no session watches: -w while nobody is served, --deadline for commands, too. */

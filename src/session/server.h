@@ -22,7 +22,7 @@ struct server_settings {
 /*
  * Serves the connections of `l`, which is listening, until one has been served (or, with keep_open,
  * for ever), a limit has passed or SIGTERM or SIGINT came. Runs the loop; closes the listener.
- * Returns the exit status; EXIT_SIGNAL and a number when that signal is to be died of.
+ * Returns the exit status; EXIT_RAISE and a number when that signal is to be died of.
  *
  * Commands that still run when it ends for good are sent SIGTERM and left to themselves.
  */

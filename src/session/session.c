@@ -236,7 +236,7 @@ enum stage_result session_output_failed(struct session *s, int error)
 		return session_fail(s, exitcode_for(error, EXIT_LOCAL), "write to stdout: %s",
 				    strerror(-error));
 	session_forget(s, s->local->wfd);
-	s->status = EXIT_SIGNAL + SIGPIPE;
+	s->status = EXIT_RAISE + SIGPIPE;
 	return STAGE_FAILED;
 }
 

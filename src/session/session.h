@@ -94,7 +94,7 @@ struct session {
 	struct list link;
 	struct turn *turn;
 	uint64_t number; /* from 1 */
-	int status; /* how it ended: enum exitcode, or EXIT_SIGNAL and a number */
+	int status; /* how it ended: enum exitcode, a signal in EXIT_SIGNAL or EXIT_RAISE added */
 
 	struct task task;
 	const struct stage *const *plan; /* the present stage */
