@@ -29,6 +29,9 @@ enum type {
 static const char *const type_names[] = {"[=0]",   "=NUMBER", "=SIZE", "=TIME",
 					 "=TIME",  "=NUMBER", "=NAME", ""};
 
+/* What the limits of a range count. */
+static const char *const units[] = {"", "", " bytes", " s", " ms", "", "", ""};
+
 struct sockopt_row {
 	const char *name;
 	enum type type;
@@ -200,11 +203,14 @@ int sockopts_protocol(const struct sockopts *all)
 
 bool sockopt_describe(int i, char *buf, size_t size)
 {
-	char left[40];
+	char left[40], range[64] = "";
 
 	if (i < 0 || i >= (int)ROWS)
 		return false;
 	snprintf(left, sizeof left, "%s%s", table[i].name, type_names[table[i].type]);
-	snprintf(buf, size, "%-24s %s", left, table[i].meaning);
+	if (table[i].max > 1)
+		snprintf(range, sizeof range, " (%" PRId64 " to %" PRId64 "%s)", table[i].min, table[i].max,
+			 units[table[i].type]);
+	snprintf(buf, size, "%-24s %s%s", left, table[i].meaning, range);
 	return true;
 }
