@@ -108,7 +108,7 @@ said_times() {
 @test "A11: a rule with control characters does not reach the terminal as it is" {
 	returns 2 "$TCPTOOL" listen --allow=$'1\e[31m\n2' 127.0.0.1 0
 	one_line err
-	! grep -q $'\e' err
+	fails grep -q $'\e' err
 }
 
 @test "a file of rules that is missing or wrong: status 7, with the line" {

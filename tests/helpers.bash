@@ -112,6 +112,7 @@ listen_bg() {
 	local name=$1
 	shift
 	[ $# -gt 0 ] || set -- 127.0.0.1 0
+	rm -f "$name.port"
 	start_bg "$name" "$TCPTOOL" listen --port-file="$name.port" "$@"
 	wait_port "$name.port"
 }
@@ -125,6 +126,7 @@ peer_bg() {
 		options+=("$1" "$2")
 		shift 2
 	done
+	rm -f "$name.port"
 	start_bg "$name" "$HELPERS/peer" "${options[@]}" listen "$name.port" "$@"
 	wait_port "$name.port"
 }

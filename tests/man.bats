@@ -1,0 +1,169 @@
+#!/usr/bin/env bats
+# The manual says what the program does: its options, statuses and commands are held against --help
+# and the program itself.
+
+load helpers
+
+MANUAL=$BATS_TEST_DIRNAME/../man/tcptool.1
+
+# The lines of the manual from the heading $1 to the next one of its kind, escapes resolved.
+part() {
+	awk -v from="$1" -v kind="${1%% *}" '
+		$1 == kind || $1 == ".Sh" { inside = ($0 == from) }
+		inside' "$MANUAL" | sed 's/\\(aq/'\''/g; s/\\e/\\/g; s/\\\([-.&]\)/\1/g'
+}
+
+# Options as --help writes them ("-q, --quit-after=TIME"), from the lists of the manual's parts.
+options_of_manual() {
+	local name
+	for name; do
+		part ".Ss Options for $name" | awk '
+			!/^\.It Fl / { next }
+			{
+				sub(/^\.It /, "")
+				gsub(/ Ns /, "\001")
+				gsub(/Oo[ \001]*/, "["); gsub(/[ \001]*Oc/, "]")
+				gsub(/Fl /, "-"); gsub(/Ar /, ""); gsub(/\001/, "")
+				gsub(/ *, */, ",")
+				gsub(/ /, "")
+				# the argument of the short form has to be that of the long one, and goes
+				if (match($0, /^-[^-][^,]*,--/)) {
+					short = substr($0, 3, RLENGTH - 5)
+					long = $0
+					sub(/^.*,--[a-z0-9-]*/, "", long)
+					bare = long
+					sub(/=/, "", bare)
+					if (short != bare)
+						print "differs: " $0
+					sub(/^../, substr($0, 1, 2) "\001")
+					sub(/\001[^,]*/, "")
+				}
+				print
+			}'
+	done
+}
+
+# Options as --help of a command writes them, in its order.
+options_of_help() {
+	returns 0 "$TCPTOOL" "$1" --help
+	sed -nE 's/^ +((-.), )?(--[^ ]+).*/\2,\3/p' out | sed 's/^,//'
+}
+
+same_options() {
+	local command=$1
+	shift
+	options_of_help "$command" >help
+	options_of_manual "$@" >manual
+	[ -s help ]
+	diff -u help manual
+}
+
+@test "the options of listen are those of its --help, in the same order" {
+	same_options listen 'the two flows' listening addresses 'limits on time' seeing shaping messages
+}
+
+@test "the options of connect are those of its --help, in the same order" {
+	same_options connect 'the two flows' connecting addresses 'health checks' 'limits on time' seeing \
+		shaping messages
+}
+
+@test "every list of options in the manual is one of those" {
+	part '.Sh OPTIONS' | grep '^\.Ss' | sort >lists
+	holds lists '.Ss Options for addresses\n.Ss Options for connecting\n.Ss Options for health checks\n.Ss Options for limits on time\n.Ss Options for listening\n.Ss Options for messages\n.Ss Options for seeing\n.Ss Options for shaping\n.Ss Options for the two flows\n'
+}
+
+@test "every exit status of --help is in the manual, and the other way round" {
+	returns 0 "$TCPTOOL" --help
+	sed -n '/^Exit status:/,$p' out | tr '\n' ' ' | sed 's/^Exit status://; s/\..*//' |
+		sed 's/ and \([0-9]\)/,\1/' | tr ',' '\n' | awk 'NF { print $1 }' >help
+	part '.Sh EXIT STATUS' | sed -n 's/^\.It \([0-9]*\)$/\1/p' >manual
+	[ "$(wc -l <help)" -ge 9 ]
+	diff -u help manual
+	part '.Sh EXIT STATUS' | grep -q '^\.It 128+ '
+}
+
+# Commands of the manual, as far as the next character that is the shell's.
+commands() {
+	part '.Sh EXAMPLES' | sed -E "s/ [0-9]>.*//; s/\<(9000|79)\>/PORT/; s/.*ProxyCommand='([^']*)'.*/\1/" |
+		sed -nE 's/.*\<(tcptool (listen|connect) [^|&<>;]*).*/\1/p' >examples
+	part '.Sh FROM OTHER NETCATS' | sed -nE 's/^\.Ic (tcptool .*)/\1/p' | sed 's/ ;$//' >habits
+	cat examples habits
+}
+
+# Puts into WORDS what can be tried here of a command that the manual shows.
+words_of() {
+	local line=$1 port=1
+	[[ $line != "tcptool listen"* ]] || port=0
+	line=${line//ADDR/127.0.0.1}
+	line=${line//HOST/127.0.0.1}
+	line=${line//FIRST-LAST/1-2}
+	line=${line//%h/127.0.0.1}
+	line=${line//%p/1}
+	line=${line//-p PORT/}
+	line=${line//PORT/$port}
+	line=${line// N / 1 }
+	line=${line//=N/=1}
+	# whichever command it is, it has to exist
+	line=${line//.\/program/true}
+	line=${line//COMMAND/true}
+	line=${line//STRING/true}
+	# only root can become somebody else
+	line=${line//--user=nobody/}
+	# the quotes are those of the example
+	eval "WORDS=($line)"
+}
+
+@test "the program understands every command in the manual" {
+	local line status
+	commands >lines
+	[ "$(wc -l <examples)" -ge 8 ] && [ "$(wc -l <habits)" -ge 20 ]
+	while read -r line; do
+		words_of "$line"
+		status=0
+		timeout -k 5 "$LIMIT" "$TCPTOOL" "${WORDS[1]}" --deadline=1ms "${WORDS[@]:2}" </dev/null >out 2>err \
+			4>&- 3>ready || status=$?
+		# refused, or no time: but understood
+		[ "$status" -eq 4 ] || [ "$status" -eq 5 ] || {
+			echo "status $status: $line"
+			cat err
+			return 1
+		}
+	done <lines
+}
+
+@test "mandoc finds nothing wrong with the manual" {
+	need mandoc
+	mandoc -Tlint "$MANUAL" >lint 2>&1 || true
+	# which other manuals are installed here is not this one's fault
+	grep -v -e 'referenced manual not found' -e 'outdated mandoc.db' lint >wrong || true
+	[ ! -s wrong ] || {
+		cat wrong
+		return 1
+	}
+}
+
+@test "the socket options of -O help are in the manual, and the other way round" {
+	returns 0 "$TCPTOOL" connect -O help
+	sed 's/ .*//' out | sort >help
+	part '.Ss Options for shaping' | sed -nE 's/^\.It Cm //p' |
+		sed 's/ Ns = Ns Ar /=/; s/ Ns Op /[/; /\[/s/$/]/' | sort >manual
+	[ "$(wc -l <help)" -ge 20 ]
+	diff -u help manual
+}
+
+@test "every field of the report is in the manual, and the other way round" {
+	returns 4 "$TCPTOOL" connect --report=failed --quiet 127.0.0.1 1
+	listen_bg server -k --recv-only 127.0.0.1 0
+	# shellcheck disable=SC2153 # the one that listen_bg has just set
+	listen_bg relay --report=forwarded -F "127.0.0.1:$PORT" 127.0.0.1 0
+	returns 0 "$TCPTOOL" connect --report=connected 127.0.0.1 "$PORT"
+	ends 0 relay
+	grep -oh '"[a-z_]*":' failed forwarded connected | tr -d '":' | sort -u >told
+	part '.Ss The report' | grep -E '^\.(It )?Cm ' | sed -E 's/^\.(It )?Cm //; s/ \.$//' |
+		tr -d ',' | tr ' ' '\n' | grep -E '^[a-z_]{2,}$' | grep -vx null | sort -u >manual
+	diff -u told manual
+	# and in the schema, where other words are keywords
+	grep -oE '"[a-z_]+": \{' "$BATS_TEST_DIRNAME/../examples/report.schema.json" | tr -d '": {' |
+		grep -vxE 'items|properties|count|duration|endpoint|attempt|end|if|then|else' | sort -u >schema
+	diff -u told schema
+}

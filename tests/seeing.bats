@@ -1,0 +1,221 @@
+#!/usr/bin/env bats
+# Guards what is told about a connection: --report, SIGUSR1, --progress, -v and -vv. (Traces: trace.bats.)
+
+# shellcheck disable=SC2153 # helpers.bash sets PORT
+load helpers
+
+schema=$abs_top_srcdir/examples/report.schema.json
+
+# member KEY... <FILE: a member of the report.
+member() {
+	"$HELPERS/json" get "$@"
+}
+
+# is VALUE KEY...: that member of the file report is VALUE.
+is() {
+	local value=$1
+	shift
+	[ "$(member "$@" <report)" = "$value" ] || {
+		echo "$* is '$(member "$@" <report)', not '$value'"
+		return 1
+	}
+}
+
+# --- reports -------------------------------------------------------------------------------------
+
+@test "--report: one line of JSON, valid by its schema, and true" {
+	peer_bg peer expect:question send:answer rest:
+	returns 0 "$TCPTOOL" connect --report=report 127.0.0.1 "$PORT" < <(printf question)
+	"$HELPERS/json" schema "$schema" <report
+	[ "$(wc -l <report)" -eq 1 ]
+	is connect role
+	is 127.0.0.1 host
+	is "$PORT" port
+	is "$PORT" peer port
+	is 127.0.0.1 local address
+	is 8 sent
+	is 6 received
+	is eof sent_end
+	is eof received_end
+	is 0 status
+	[ "$(member tcp bytes_acked <report)" -ge 8 ]
+	is - error
+	# the durations are parts of one another
+	for key in connect_ms first_byte_ms; do
+		awk -v part="$(member $key <report)" -v all="$(member duration_ms <report)" \
+			'BEGIN { exit !(part >= 0 && part <= all) }'
+	done
+}
+
+@test "--report without a file goes to stderr, one line a connection" {
+	listen_bg tool -k --report --greet=hi 127.0.0.1 0
+	for i in 1 2 3; do
+		returns 0 "$HELPERS/peer" connect "$PORT" 'expect:hi\0' 'send:x\0' rest:
+	done
+	wait_for lines 3 tool.err
+	"$HELPERS/json" schema "$schema" <tool.err
+	[ "$(member connection <tool.err | tr '\n' ' ')" = '1 2 3 ' ]
+	[ "$(member role <tool.err | sort -u)" = listen ]
+}
+
+lines() {
+	[ "$(wc -l <"$2")" -eq "$1" ]
+}
+
+@test "--report tells failures as well: refused, reset, out of time" {
+	port=$("$HELPERS/peer" free)
+	returns 4 "$TCPTOOL" connect --report=report 127.0.0.1 "$port"
+	"$HELPERS/json" schema "$schema" <report
+	is 4 status
+	is null tcp
+	[[ $(member error <report) == *"Connection refused" ]]
+	grep -qF '"tried":[{"address":"127.0.0.1","port":'"$port"',"result":"Connection refused"' report
+
+	peer_bg peer send:bye reset
+	returns 1 "$TCPTOOL" connect --report=report --recv-only 127.0.0.1 "$PORT"
+	"$HELPERS/json" schema "$schema" <report
+	is 1 status
+	is 3 received
+	is 'Connection reset by peer' received_end
+
+	peer_bg silent hold
+	returns 5 "$TCPTOOL" connect --report=report -i 300ms --recv-only 127.0.0.1 "$PORT"
+	"$HELPERS/json" schema "$schema" <report
+	is 5 status
+	is open received_end
+}
+
+@test "--report of a forwarder names the upstream that was reached" {
+	listen_bg upstream -k 127.0.0.1 0 -- cat
+	upstream=$PORT
+	listen_bg tool -k --report=report -F "127.0.0.1:$upstream" 127.0.0.1 0
+	returns 0 "$HELPERS/peer" connect "$PORT" send:hello shut rest:hello
+	wait_for test -s report
+	"$HELPERS/json" schema "$schema" <report
+	is 127.0.0.1 forward_host
+	is "$upstream" forward_port
+	is 5 sent
+	is 5 received
+}
+
+@test "a report that cannot be written is a failure, told in one line" {
+	peer_bg peer expect:x send:y eof
+	returns 7 "$TCPTOOL" connect --report=/dev/full 127.0.0.1 "$PORT" < <(printf x)
+	holds out y
+	one_line err 'report: No space left on device'
+	returns 7 "$TCPTOOL" connect --report=no/such/file 127.0.0.1 1
+	one_line err 'report no/such/file: No such file or directory'
+}
+
+@test "SIGUSR1: a report of each live session on stderr, which goes on" {
+	peer_bg peer send:hello expect:more send:bye eof
+	mkfifo in
+	exec 5<>in
+	IN=in start_bg tool "$TCPTOOL" connect 127.0.0.1 "$PORT"
+	wait_for holds tool.out hello
+	kill -USR1 "${PIDS[tool]}"
+	wait_for test -s tool.err
+	cp tool.err report
+	"$HELPERS/json" schema "$schema" <report
+	is 5 received
+	is open received_end
+	printf more >&5
+	exec 5>&-
+	ends 0 tool
+	ends 0 peer
+	holds tool.out hellobye
+}
+
+@test "SIGUSR1 of a server: a line for each connection that lives" {
+	listen_bg upstream -k 127.0.0.1 0 -- cat
+	listen_bg tool -k -F "127.0.0.1:$PORT" 127.0.0.1 0
+	for i in 1 2 3; do
+		start_bg "client$i" "$HELPERS/peer" connect "$PORT" send:x expect:x "touch:there$i" hold
+	done
+	for i in 1 2 3; do wait_for test -e "there$i"; done
+	kill -USR1 "${PIDS[tool]}"
+	wait_for lines 3 tool.err
+	"$HELPERS/json" schema "$schema" <tool.err
+	[ "$(member received <tool.err | sort -u)" = 1 ]
+}
+
+# --- the meter -----------------------------------------------------------------------------------
+
+@test "--progress: a meter on the terminal, with share and time left, and a last line" {
+	random file 3000000
+	peer_bg peer sink
+	# shellcheck disable=SC2016 # the inner shell expands it
+	returns 0 "$HELPERS/pty" -- bash -c '"$0" connect --progress --limit-rate=4M 127.0.0.1 "$1" <file 2>&1 >/dev/null' \
+		"$TCPTOOL" "$PORT"
+	tr '\r' '\n' <out >shown
+	grep -qE 'sent 2\.9 MiB, received 0 bytes, .*iB/s, 0:0[0-9]' shown
+	grep -qE '[0-9]+%, 0:0[0-9] left' shown
+	# the last line stays, the others are written over
+	[ "$(grep -c . <(tr -d '\r' <out))" -eq 1 ]
+}
+
+@test "--progress draws no more than ten times a second" {
+	random file 2000000
+	peer_bg peer sink
+	# shellcheck disable=SC2016
+	returns 0 "$HELPERS/pty" -- bash -c '"$0" connect --progress --report=report --limit-rate=2M 127.0.0.1 "$1" <file 2>&1 >/dev/null' \
+		"$TCPTOOL" "$PORT"
+	awk -v drawn="$(tr -cd '\r' <out | wc -c)" -v ms="$(member duration_ms <report)" \
+		'BEGIN { exit !(drawn >= 2 && drawn <= ms / 100 + 3) }'
+}
+
+@test "--progress is cut to the width of the terminal" {
+	random file 2000000
+	peer_bg peer sink
+	# shellcheck disable=SC2016
+	returns 0 "$HELPERS/pty" -- bash -c 'stty cols 30; "$0" connect --progress --limit-rate=4M 127.0.0.1 "$1" <file 2>&1 >/dev/null' \
+		"$TCPTOOL" "$PORT"
+	tr '\r' '\n' <out | sed 's/\x1b\[K//' >shown
+	grep -q 'sent' shown
+	awk 'length($0) > 29 { exit 1 }' shown
+}
+
+@test "--progress says nothing where stderr is no terminal" {
+	peer_bg peer sink
+	returns 0 "$TCPTOOL" connect --progress 127.0.0.1 "$PORT" < <(printf hello)
+	holds err ''
+}
+
+# --- -v and -vv ----------------------------------------------------------------------------------
+
+@test "-v: what was moved, how long it took and how fast, as people say it" {
+	random file 300000
+	peer_bg peer file:file sink
+	returns 0 "$TCPTOOL" connect -v 127.0.0.1 "$PORT" <file
+	grep -qE '^tcptool: connection to 127\.0\.0\.1 port [0-9]+: sent 293\.0 KiB, received 293\.0 KiB in [0-9.e-]+ s, [0-9.]+ [KMG]iB/s$' err
+}
+
+@test "-vv: every address with its result and milliseconds" {
+	need_ipv6
+	printf '::1 both.test\n127.0.0.1 both.test\n' >hosts
+	echo 'hosts: files' >nsswitch
+	make_network -b "$PWD/hosts:/etc/hosts" -b "$PWD/nsswitch:/etc/nsswitch.conf"
+	start_bg peer "${NET[@]}" "$HELPERS/peer" listen port expect:x eof
+	wait_port port
+	returns 0 "${NET[@]}" "$TCPTOOL" connect -vv both.test "$PORT" < <(printf x)
+	grep -qE '::1 port [0-9]+: Connection refused .*[0-9.]+ ms' err
+	grep -qE '127\.0\.0\.1 port [0-9]+: connected .*[0-9.]+ ms' err
+	grep -qE 'rtt' err
+}
+
+@test "-vv: who ended first, and how" {
+	peer_bg peer send:bye shut eof
+	mkfifo in
+	exec 5<>in
+	IN=in start_bg tool "$TCPTOOL" connect -vv 127.0.0.1 "$PORT"
+	wait_for holds tool.out bye
+	exec 5>&-
+	ends 0 tool
+	grep -q 'the peer ended first' tool.err
+	peer_bg other rest: send:bye
+	returns 0 "$TCPTOOL" connect -vv 127.0.0.1 "$PORT" </dev/null
+	grep -q 'this side ended first' err
+	peer_bg third send:bye reset
+	returns 1 "$TCPTOOL" connect -vv --recv-only 127.0.0.1 "$PORT"
+	grep -q 'from the peer failed' err
+}

@@ -1,0 +1,272 @@
+#!/usr/bin/env bats
+# Guards the traces: what is written down is what crossed the wire, in every mode and format, others can
+# read it, and a trace that cannot be written never hurts the session.
+
+# shellcheck disable=SC2153 # helpers.bash sets PORT
+load helpers
+
+# exchange [OPTION]...: a connection in which "question" goes out and "answer" comes back.
+exchange() {
+	peer_bg peer expect:question send:answer rest:
+	returns 0 "$TCPTOOL" connect "$@" 127.0.0.1 "$PORT" < <(printf question)
+	ends 0 peer
+	holds out answer
+}
+
+# payload DIRECTION FILE: the bytes of that direction in a trace of JSON lines.
+payload() {
+	grep "\"direction\":\"$1\",\"offset\"" "$2" | "$HELPERS/json" get data | while read -r line; do
+		base64 -d <<<"$line"
+	done
+}
+
+# followed FILE WHICH: stream 0 of a capture as tshark puts it together; WHICH is 0 for what the client
+# sent, 1 for what the server did.
+followed() {
+	tshark -r "$1" -q -z follow,tcp,raw,0 2>tshark.err | awk -v which="$2" '
+		/^[0-9a-f]+$/ && which == 0 { print }
+		/^\t[0-9a-f]+$/ && which == 1 { sub(/\t/, ""); print }' | xxd -r -p
+}
+
+# clean_capture FILE: tcpdump and tshark read it to its end, find all checksums right and nothing amiss.
+clean_capture() {
+	tcpdump -nr "$1" -vv >dump.txt 2>dump.err
+	fails grep -qv '^reading from file' dump.err
+	fails grep -qE 'incorrect|bad cksum|truncated' dump.txt
+	tshark -r "$1" -o ip.check_checksum:TRUE -o tcp.check_checksum:TRUE -q -z expert 2>tshark.err >expert.txt
+	fails grep -qv '^Running as user' tshark.err
+	fails grep -qE '^(Errors|Warnings) ' expert.txt
+	fails grep -qE 'retransmission|previous segment|unseen|Window Full|out-of-order' expert.txt
+}
+
+need_analysers() {
+	need tcpdump
+	need tshark
+	need xxd
+}
+
+# --- hexadecimal ---------------------------------------------------------------------------------
+
+@test "-x shows both directions on stderr, and stdout stays what it was" {
+	exchange -x
+	grep -qxE '= #1 [0-9-]+ [0-9:]+\.[0-9]{6} connected to 127\.0\.0\.1 port [0-9]+ from 127\.0\.0\.1 port [0-9]+' err
+	grep -qxE '> #1 [0-9:]+\.[0-9]{6} 8 bytes' err
+	grep -qxF '> 00000000  71 75 65 73 74 69 6f 6e                           |question|' err
+	grep -qxE '< #1 [0-9:]+\.[0-9]{6} 6 bytes' err
+	grep -qxF '< 00000000  61 6e 73 77 65 72                                 |answer|' err
+	grep -qxE '> #1 [0-9:]+\.[0-9]{6} end' err
+	grep -qxE '< #1 [0-9:]+\.[0-9]{6} end' err
+	grep -qxE '= #1 [0-9:]+\.[0-9]{6} closed' err
+}
+
+@test "A11: a hexdump holds no byte that could trouble a terminal" {
+	head -c 4096 /dev/urandom >noise
+	peer_bg peer file:noise sink
+	returns 0 "$TCPTOOL" connect -x 127.0.0.1 "$PORT" <noise
+	fails grep -qP '[^\x20-\x7e]' err
+	[ "$(grep -c '^[<>] [0-9a-f]\{8\}' err)" -ge 512 ]
+}
+
+@test "a hexdump of many bytes can be turned back into them" {
+	need xxd
+	random noise 300000
+	peer_bg peer sink:kept
+	returns 0 "$TCPTOOL" connect -o dump 127.0.0.1 "$PORT" <noise
+	grep '^> 0' dump | cut -c 13-61 | xxd -r -p | cmp - noise
+	# the offsets count on from chunk to chunk
+	[ "$(grep '^> 0' dump | tail -n 1 | cut -c 3-10)" = 000493d0 ]
+}
+
+# --- raw -----------------------------------------------------------------------------------------
+
+@test "raw: FILE.N.out and FILE.N.in are the bytes, for each connection" {
+	exchange -o trace --trace-format=raw
+	holds trace.1.out question
+	holds trace.1.in answer
+	[ ! -e trace ]
+
+	listen_bg tool -k -o served --trace-format=raw 127.0.0.1 0 --greet=hi
+	for i in 1 2 3; do
+		returns 0 "$HELPERS/peer" connect "$PORT" 'expect:hi\0' "send:$i\\0" rest:
+	done
+	for i in 1 2 3; do
+		wait_for holds "served.$i.in" "$i\\0"
+		holds "served.$i.out" 'hi\0'
+	done
+}
+
+# --- JSON lines ----------------------------------------------------------------------------------
+
+@test "jsonl: one valid object a line, from open to close" {
+	exchange -o trace.jsonl
+	"$HELPERS/json" check <trace.jsonl
+	[ "$(head -n 1 trace.jsonl | "$HELPERS/json" get event)" = open ]
+	[ "$(head -n 1 trace.jsonl | "$HELPERS/json" get peer port)" = "$PORT" ]
+	[ "$(head -n 1 trace.jsonl | "$HELPERS/json" get incoming)" = false ]
+	tail -n 1 trace.jsonl >last
+	[ "$("$HELPERS/json" get event <last) $("$HELPERS/json" get how <last)" = 'close closed' ]
+	[ "$("$HELPERS/json" get sent <last) $("$HELPERS/json" get received <last)" = '8 6' ]
+	payload sent trace.jsonl | holds - question
+	payload received trace.jsonl | holds - answer
+	grep -qE '"event":"end".*"direction":"sent","how":"fin"' trace.jsonl
+	grep -qE '"event":"end".*"direction":"received","how":"fin"' trace.jsonl
+}
+
+@test "jsonl: any bytes, and offsets that leave no gap" {
+	random noise 1000003
+	peer_bg peer file:noise sink
+	returns 0 "$TCPTOOL" connect -o trace.jsonl 127.0.0.1 "$PORT" <noise
+	"$HELPERS/json" check <trace.jsonl
+	for direction in sent received; do
+		payload $direction trace.jsonl | cmp - noise
+		grep "\"direction\":\"$direction\",\"offset\"" trace.jsonl >data
+		paste <("$HELPERS/json" get offset <data) <("$HELPERS/json" get length <data) |
+			awk '$1 != next_offset + 0 { exit 1 } { next_offset = $1 + $2 } END { exit next_offset != 1000003 }'
+	done
+}
+
+@test "a reset is told as one, in jsonl and in hexadecimal" {
+	for file in trace.jsonl trace.hex; do
+		peer_bg peer send:bye reset
+		returns 1 "$TCPTOOL" connect -o "$file" --recv-only 127.0.0.1 "$PORT"
+		ends 0 peer
+		holds out bye
+	done
+	grep -qE '"event":"end".*"direction":"received","how":"reset"' trace.jsonl
+	[ "$(tail -n 1 trace.jsonl | "$HELPERS/json" get how)" = 'Connection reset by peer' ]
+	grep -qE '^< #1 [0-9:.]+ reset$' trace.hex
+	grep -qE '^= #1 [0-9:.]+ Connection reset by peer$' trace.hex
+}
+
+# --- pcapng --------------------------------------------------------------------------------------
+
+@test "pcapng: packet analysers give both streams back byte for byte" {
+	need_analysers
+	random there 3000001
+	random back 70001
+	IN=back listen_bg tool -o server.pcapng 127.0.0.1 0
+	returns 0 "$TCPTOOL" connect -o client.pcapng 127.0.0.1 "$PORT" <there
+	ends 0 tool
+	cmp there tool.out
+	for side in client server; do
+		clean_capture $side.pcapng
+		followed $side.pcapng 0 | cmp - there
+		followed $side.pcapng 1 | cmp - back
+	done
+}
+
+@test "pcapng: addresses, ports, handshake and FIN are there, in IPv4 and in IPv6" {
+	need_analysers
+	need_ipv6
+	for address in 127.0.0.1 ::1; do
+		peer_bg peer -a $address expect:hello shut eof
+		returns 0 "$TCPTOOL" connect -o trace.pcapng $address "$PORT" < <(printf hello)
+		ends 0 peer
+		clean_capture trace.pcapng
+		flags=$(tshark -r trace.pcapng -T fields -e tcp.flags.str -e tcp.dstport 2>/dev/null | tr -d '·\t' | tr '\n' ' ')
+		[[ $flags == "S$PORT "*"AS"*"A$PORT AP$PORT "*AF* ]]
+		tshark -r trace.pcapng -T fields -e ip.src -e ipv6.src 2>/dev/null | tr -d '\t' | sort -u >seen
+		holds seen "$address\n"
+	done
+}
+
+@test "pcapng: a reset is a RST from the side that sent it" {
+	need_analysers
+	peer_bg peer send:bye reset
+	returns 1 "$TCPTOOL" connect -o trace.pcapng --recv-only 127.0.0.1 "$PORT"
+	clean_capture trace.pcapng
+	[ "$(tshark -r trace.pcapng -Y tcp.flags.reset==1 -T fields -e tcp.srcport 2>/dev/null)" = "$PORT" ]
+	# and the other way round: bytes that nobody reads make a close a reset
+	peer_bg peer send:unread hold
+	returns 5 "$TCPTOOL" connect -o ours.pcapng --deadline=500ms --send-only 127.0.0.1 "$PORT" < <(sleep 1)
+	clean_capture ours.pcapng
+}
+
+@test "pcapng: no packet is over 64 KiB, whatever was read at once" {
+	need_analysers
+	random noise 2000000
+	peer_bg peer sink
+	returns 0 "$TCPTOOL" connect -o trace.pcapng 127.0.0.1 "$PORT" <noise
+	tshark -r trace.pcapng -T fields -e frame.len 2>/dev/null | awk '$1 > 65535 { exit 1 }'
+}
+
+# --- in every mode -------------------------------------------------------------------------------
+
+@test "a forwarder's connections share one trace, each with its number" {
+	listen_bg upstream -k 127.0.0.1 0 -- cat
+	listen_bg tool -k -o trace.jsonl -F "127.0.0.1:$PORT" 127.0.0.1 0
+	for i in 1 2 3 4; do
+		start_bg "client$i" "$HELPERS/peer" connect "$PORT" "send:number $i" shut "rest:number $i"
+	done
+	for i in 1 2 3 4; do ends 0 "client$i"; done
+	wait_for four_closed
+	"$HELPERS/json" check <trace.jsonl
+	for i in 1 2 3 4; do
+		grep "\"connection\":$i," trace.jsonl >one
+		[ "$(payload sent one)" = "$(payload received one)" ]
+		[[ $(payload received one) == "number "[1-4] ]]
+	done
+	[ "$(payload received trace.jsonl | fold -w 8 | sort -u | wc -l)" -eq 4 ]
+}
+
+four_closed() {
+	[ "$(grep -c '"event":"close"' trace.jsonl)" -eq 4 ]
+}
+
+@test "the greeting and --expect are traced as well" {
+	listen_bg tool -o server.hex --greet 127.0.0.1 0
+	returns 0 "$TCPTOOL" connect --greet -o client.hex 127.0.0.1 "$PORT"
+	ends 0 tool
+	grep -qF '|hello,this is cl|' server.hex
+	grep -qF '|welcome 127.0.0.|' client.hex
+	peer_bg peer expect:ping send:pong eof
+	returns 0 "$TCPTOOL" connect --send=ping --expect=pong -o expect.jsonl 127.0.0.1 "$PORT"
+	payload sent expect.jsonl | holds - ping
+	payload received expect.jsonl | holds - pong
+}
+
+# --- what goes wrong -----------------------------------------------------------------------------
+
+@test "a full disk under the trace is told once, and the session goes on" {
+	random noise 200000
+	for format in hex jsonl pcapng; do
+		peer_bg peer sink:kept
+		returns 0 "$TCPTOOL" connect -o /dev/full --trace-format=$format 127.0.0.1 "$PORT" <noise
+		one_line err 'trace /dev/full: No space left on device'
+		ends 0 peer
+		cmp noise kept
+	done
+}
+
+@test "a trace that may not grow any more ends with a whole record, and hurts nobody" {
+	need_analysers
+	random noise 600000
+	for file in trace.pcapng trace.jsonl; do
+		peer_bg peer sink:kept
+		# shellcheck disable=SC2016 # the inner shell expands it
+		returns 0 bash -c 'ulimit -f 200; exec "$@"' bash "$TCPTOOL" connect -o $file 127.0.0.1 "$PORT" <noise
+		one_line err "trace $file: File too large"
+		ends 0 peer
+		cmp noise kept
+		[ "$(stat -c %s $file)" -gt 60000 ]
+	done
+	tcpdump -nr trace.pcapng >/dev/null 2>dump.err
+	fails grep -qv '^reading from file' dump.err
+	"$HELPERS/json" check <trace.jsonl
+}
+
+@test "a trace that cannot be opened: status 7 before anybody is connected" {
+	for format in hex raw jsonl pcapng; do
+		returns 7 "$TCPTOOL" connect -o no/such/file --trace-format=$format 127.0.0.1 1
+		one_line err 'trace no/such/file: No such file or directory'
+		returns 7 "$TCPTOOL" listen -o no/such/file --trace-format=$format 127.0.0.1 0
+	done
+}
+
+@test "raw files that cannot be made are told once; what was connected is served" {
+	mkdir taken.1.in
+	peer_bg peer expect:hello shut eof
+	returns 0 "$TCPTOOL" connect -o taken --trace-format=raw 127.0.0.1 "$PORT" < <(printf hello)
+	one_line err 'trace taken.1.in: Is a directory'
+	ends 0 peer
+}
