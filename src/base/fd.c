@@ -39,7 +39,7 @@ enum fd_kind fd_kind(int fd)
 int fd_open_standard(void)
 {
 	for (int fd = 0; fd <= 2; fd++) {
-		if (fcntl(fd, F_GETFD) >= 0)
+		if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF)
 			continue;
 		/* the lowest free number is the one that is missing */
 		if (open("/dev/null", fd == 0 ? O_RDONLY : O_WRONLY) < 0)

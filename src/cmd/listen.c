@@ -51,7 +51,10 @@ static int open_listener(struct settings *s, struct listener *l, int inherited)
 	return EXIT_LISTEN;
 }
 
-/* How many sockets a service manager has passed on to this very process: sd_listen_fds(3). */
+/*
+ * How many sockets a service manager has passed on to this very process: sd_listen_fds(3). Returns -1
+ * when it has said so, but not how many.
+ */
 static int count_inherited(void)
 {
 	const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
@@ -59,13 +62,18 @@ static int count_inherited(void)
 
 	if (!pid || !count || num_parse(pid, 1, INT32_MAX, &n) < 0 || n != getpid())
 		return 0;
-	return num_parse(count, 1, INT32_MAX, &n) < 0 ? 0 : (int)n;
+	if (num_parse(count, 0, LISTEN_MOST, &n) == 0)
+		return (int)n;
+	diag_failure("$LISTEN_FDS: '%.60s' is no number from 0 to %d", count, LISTEN_MOST);
+	return -1;
 }
 
-static int drop_privileges(const struct settings *s)
+/* Does it, or only sees whether it is allowed. Returns the exit status. */
+static int give_up_privileges(const struct settings *s,
+			      int (*how)(const struct privileges *, const char **what))
 {
 	const char *what;
-	int r = privileges_drop(&s->privileges, &what);
+	int r = how(&s->privileges, &what);
 
 	if (r == 0)
 		return 0;
@@ -98,12 +106,14 @@ static int serve(struct settings *s, struct command *command, int inherited)
 	if (!s->privileges.chroot)
 		r = prepare_command(s, command, &files);
 	if (r == 0)
+		r = give_up_privileges(s, privileges_try);
+	if (r == 0)
 		r = open_listener(s, &l, inherited);
 	if (r)
 		return r;
 	r = announce(&s->announce, &l);
 	if (r == 0)
-		r = drop_privileges(s);
+		r = give_up_privileges(s, privileges_drop);
 	if (r == 0 && s->privileges.chroot)
 		r = prepare_command(s, command, &files);
 	if (r) {
@@ -141,7 +151,7 @@ static int run(struct settings *s)
 	struct command command = {0};
 	struct access access = {.has_allow = false};
 	int inherited = count_inherited();
-	int r = operands_listen(s, inherited > 0);
+	int r = inherited < 0 ? EXIT_USAGE : operands_listen(s, inherited > 0);
 
 	if (r == 0 && s->forward)
 		r = operands_forward(s);

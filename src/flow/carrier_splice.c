@@ -23,7 +23,7 @@ static void widen(struct flow *f)
 	int now = fcntl(pipe, F_GETPIPE_SZ);
 
 	f->widened = true;
-	for (int size = (int)LEASE_BYTES; size > now; size /= 2)
+	for (int size = (int)LEASE_BYTES; now > 0 && size > now; size /= 2)
 		if (fcntl(pipe, F_SETPIPE_SZ, size) >= 0 || errno == EBUSY)
 			return;
 }

@@ -34,6 +34,8 @@ struct record {
 
 static void add(struct record *r, const void *bytes, size_t n)
 {
+	if (n == 0)
+		return;
 	memcpy(r->bytes + r->used, bytes, n);
 	r->used += n;
 }

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 
 #include "base/fd.h"
@@ -154,8 +155,6 @@ static int check_listening(int sock)
 int listener_inherit(struct listener *l, const struct listen_settings *s, int n)
 {
 	memset(l, 0, sizeof *l);
-	if (n > LISTEN_MOST)
-		return -E2BIG;
 	for (int i = 0; i < n; i++) {
 		int sock = INHERITED_FIRST + i, r = check_listening(sock);
 
@@ -207,6 +206,16 @@ static bool vanished(int error)
 	}
 }
 
+/* accept(2) tells of lacking descriptors even when there is nobody who would need one. Keeps errno. */
+static bool somebody_waits(int from, int error)
+{
+	struct pollfd p = {.fd = from, .events = POLLIN};
+	bool waits = (error != EMFILE && error != ENFILE) || poll(&p, 1, 0) != 0;
+
+	errno = error;
+	return waits;
+}
+
 /* Takes a connection from one backlog. Returns its socket or -errno. */
 static int accept_one(int from, struct endpoint *peer)
 {
@@ -219,7 +228,7 @@ static int accept_one(int from, struct endpoint *peer)
 		sock = accept4(from, (struct sockaddr *)&addr, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	} while (sock < 0 && vanished(errno));
 	if (sock < 0)
-		return -errno;
+		return somebody_waits(from, errno) ? -errno : -EAGAIN;
 	endpoint_set(peer, (struct sockaddr *)&addr, length);
 	return sock;
 }

@@ -40,8 +40,8 @@ struct listener {
 int listener_open(struct listener *, const struct listen_settings *);
 
 /*
- * Takes over `n` listening sockets, descriptors 3 and on, from a service manager (sd_listen_fds(3)).
- * Returns 0, or -errno: -ENOTSOCK or -EPROTOTYPE when one is no listening TCP socket.
+ * Takes over `n` listening sockets, LISTEN_MOST at most, descriptors 3 and on, from a service manager:
+ * sd_listen_fds(3). Returns 0, or -errno: -ENOTSOCK or -EPROTOTYPE when one is no listening TCP socket.
  */
 int listener_inherit(struct listener *, const struct listen_settings *, int n);
 
@@ -50,8 +50,7 @@ int listener_watch(struct listener *, struct task *task, bool on);
 
 /*
  * Takes one waiting connection: its socket (non-blocking, close-on-exec, prepared as sockopt_prepare()
- * does), the caller's from now on,
- * and its peer's address; -EAGAIN when none waits; -EMFILE, -ENFILE, -ENOBUFS or -ENOMEM when there is
+ * does), the caller's from now on, and its peer's address; -EAGAIN when none waits; -EMFILE, -ENFILE, -ENOBUFS or -ENOMEM when there is
  * one but the means are lacking; another -errno when the socket itself is useless. One that vanished
  * while it waited is passed over: accept(2).
  */

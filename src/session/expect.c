@@ -70,7 +70,11 @@ static enum stage_result not_met(struct session *s)
 
 static bool matches(const struct session *s)
 {
-	return regexec(&s->settings->expect->pattern, s->expecting->window, 0, NULL, 0) == 0;
+	const struct expecting *e = s->expecting;
+	/* where the window begins is no beginning once something before it is forgotten */
+	int flags = s->in.moved > e->length ? REG_NOTBOL : 0;
+
+	return regexec(&s->settings->expect->pattern, e->window, 0, NULL, flags) == 0;
 }
 
 /* Reads and looks for the pattern. */

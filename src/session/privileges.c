@@ -1,6 +1,8 @@
 #include "session/privileges.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -8,6 +10,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/num.h"
 
 #define NAME_MOST 256
@@ -80,6 +83,23 @@ static int step(const char **what, const char *name, int result)
 {
 	*what = name;
 	return result < 0 ? -errno : 0;
+}
+
+int privileges_try(const struct privileges *p, const char **what)
+{
+	gid_t groups[NGROUPS_MAX];
+	int root, n, r = 0;
+
+	if (p->chroot) {
+		root = open(p->chroot, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		r = step(what, "chroot", root);
+		fd_close(&root);
+	}
+	if (r < 0 || !p->user)
+		return r;
+	/* the groups we have already: the same permission, and no effect */
+	n = getgroups(NGROUPS_MAX, groups);
+	return step(what, "setgroups", n < 0 ? n : setgroups((size_t)n, groups));
 }
 
 /* All three of each kind are the new ones, and root cannot be had back. */

@@ -22,6 +22,12 @@ struct privileges {
 int privileges_look_up(struct privileges *);
 
 /*
+ * Sees whether privileges_drop() would be allowed, without doing it: what can be known to fail is to fail
+ * before anybody is told that we are ready. Returns 0, or -errno with *what the step that would fail.
+ */
+int privileges_try(const struct privileges *, const char **what);
+
+/*
  * chroot(2), setgroups(2), setgid(2), setuid(2), in that order; then verifies that there is no way back
  * and sets no_new_privs (prctl(2)), so that no set-user-id program restores what was given up. Returns 0,
  * or -errno with *what the step that failed.

@@ -86,6 +86,8 @@ static void connection_ended(struct server *v, const struct endpoint *peer, int 
 {
 	hosts_remove(&v->hosts, peer);
 	v->active--;
+	/* it has given back what may have been lacking */
+	v->paused_until = 0;
 	/* with -k sessions report for themselves, but without stdout there is nothing left to serve */
 	if (!v->settings->keep_open || status > EXIT_RAISE)
 		finish(v, status);

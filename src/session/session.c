@@ -20,18 +20,29 @@
 
 /* --- what it waits for --- */
 
+/* The watch of `fd`, or a free one: what was forgotten has left gaps in front of others. */
+static int find_watch(const struct session *s, int fd)
+{
+	int free = -1;
+
+	for (int i = SESSION_WATCHES - 1; i >= 0; i--) {
+		if (s->watches[i].fd == fd)
+			return i;
+		if (s->watches[i].fd < 0)
+			free = i;
+	}
+	return free;
+}
+
 void session_want(struct session *s, int fd, unsigned events)
 {
-	for (int i = 0; i < SESSION_WATCHES; i++) {
-		struct watch *w = &s->watches[i];
+	int i = find_watch(s, fd);
 
-		if (w->fd < 0)
-			watch_init(w, fd, &s->task);
-		if (w->fd == fd) {
-			s->wanted[i] |= events;
-			return;
-		}
-	}
+	if (i < 0)
+		return;
+	if (s->watches[i].fd < 0)
+		watch_init(&s->watches[i], fd, &s->task);
+	s->wanted[i] |= events;
 }
 
 void session_wake_at(struct session *s, nsec when)

@@ -51,6 +51,7 @@ static enum stage_result connection_lost(struct session *s)
 
 static enum stage_result step(struct session *s, nsec now)
 {
+	bool closed;
 	int r;
 
 	if (s->abandoned)
@@ -59,10 +60,12 @@ static enum stage_result step(struct session *s, nsec now)
 	if (r == -EAGAIN)
 		session_want(s, s->remote->wfd, s->remote->wwait);
 	drop_input(s);
+	/* asked first: what a closed connection has not acknowledged then it never will */
+	closed = tcpinfo_closed(s->remote->wfd);
 	/* the FIN included: then nothing can be lost any more */
 	if (r == 0 && sockopt_unacknowledged(s->remote->wfd) == 0)
 		return STAGE_DONE;
-	if (tcpinfo_closed(s->remote->wfd))
+	if (closed)
 		return connection_lost(s);
 	session_look_again(s, now);
 	return STAGE_WAIT;
