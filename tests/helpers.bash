@@ -187,6 +187,13 @@ need() {
 	command -v "$1" >/dev/null || skip "no $1"
 }
 
+# need_strace: skips the test where system calls cannot be watched. LeakSanitizer does not work there.
+need_strace() {
+	need strace
+	strace -o /dev/null true 2>/dev/null || skip "strace may not trace here"
+	export ASAN_OPTIONS=detect_leaks=0
+}
+
 # make_network [OPTION]...: makes a network that nobody else is in (tests/helpers/netns.c). The words in
 # NET, put before a command, run it in there. Skips the test where that is not allowed.
 make_network() {

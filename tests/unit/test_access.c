@@ -5,26 +5,13 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <net/if.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "net/access.h"
-
-static int points;
-
-static void __attribute__((format(printf, 2, 3))) point(bool good, const char *format, ...)
-{
-	va_list args;
-
-	printf("%sok %d - ", good ? "" : "not ", ++points);
-	va_start(args, format);
-	vprintf(format, args);
-	va_end(args);
-	putchar('\n');
-}
+#include "tap.h"
 
 /* --- reading --- */
 
@@ -179,7 +166,7 @@ static void check_words(void)
 		int r;
 
 		if (words[i].means && strchr(words[i].means, '%') && if_nametoindex("lo") != 1) {
-			printf("ok %d - %s # SKIP no interface lo\n", ++points, words[i].word);
+			skip("no interface lo", "%s", words[i].word);
 			continue;
 		}
 		r = access_parse(words[i].word, &rule);
@@ -440,6 +427,5 @@ int main(void)
 	check_every_bit(AF_INET6);
 	check_files();
 	check_load();
-	printf("1..%d\n", points);
-	return 0;
+	return done();
 }

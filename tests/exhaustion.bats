@@ -1,0 +1,295 @@
+#!/usr/bin/env bats
+# Guards a listener that has run out of something: it says so once, goes on serving those it has, does not
+# spin, loses nobody who waits, and is itself again as soon as there is enough.
+
+load helpers
+
+# talk PORT STEP...: a client that does these steps.
+talk() {
+	local port=$1
+	shift
+	returns 0 "$HELPERS/peer" connect "$port" "$@"
+}
+
+# limited_bg LIMITS NAME OPTION...: listen_bg under limits, written as words of ulimit.
+limited_bg() {
+	local limits=$1 name=$2
+	shift 2
+	# shellcheck disable=SC2016
+	start_bg "$name" bash -c 'ulimit $1 && shift && exec "$@"' bash "$limits" \
+		"$TCPTOOL" listen --port-file="$name.port" "$@"
+	wait_port "$name.port"
+}
+
+# room LIMIT NAME: how many descriptors more a background command may open. What it has inherited from the
+# test may lie beyond the limit.
+room() {
+	local number used=0
+	for number in "/proc/${PIDS[$2]}/fd"/*; do
+		[ "${number##*/}" -ge "$1" ] || used=$((used + 1))
+	done
+	echo $(($1 - used))
+}
+
+# has_sockets COUNT NAME
+has_sockets() {
+	[ "$(find "/proc/${PIDS[$2]}/fd" -lname 'socket:*' | wc -l)" -eq "$1" ]
+}
+
+# are FILE... COUNT: so many of the files of a pattern exist.
+are() {
+	local files
+	files=$(compgen -G "$1" || true)
+	[ "$(grep -c . <<<"$files")" -eq "$2" ]
+}
+
+# said COUNT TEXT: tcptool has so far written COUNT lines, all of them with TEXT.
+said() {
+	[ "$(wc -l <tool.err)" -eq "$1" ] && [ "$(grep -c "$2" tool.err)" -eq "$1" ]
+}
+
+# slow_build: one that needs much more memory than the program itself.
+slow_build() {
+	grep -q __asan_init "$TCPTOOL"
+}
+
+NO_DESCRIPTORS='^tcptool: cannot accept: Too many open files; waiting for better times$'
+
+# --- descriptors ----------------------------------------------------------------------------------
+
+# upstream_bg: what echoes, on as many connections as come.
+upstream_bg() {
+	start_bg upstream "$HELPERS/crowd" listen upstream.port
+	wait_port upstream.port
+}
+
+# waiting_bg COUNT: clients that want a byte back, which they do not get yet: waitingN.
+waiting_bg() {
+	for ((i = 1; i <= $1; i++)); do
+		# shellcheck disable=SC2153 # listen_bg sets it
+		start_bg "waiting$i" "$HELPERS/peer" connect "$PORT" send:w touch:"w$i.sent" expect:w touch:"w$i.served" \
+			shut eof
+	done
+	for ((i = 1; i <= $1; i++)); do
+		wait_for test -e "w$i.sent"
+	done
+}
+
+# they_are_served COUNT: they all get it after all.
+they_are_served() {
+	for ((i = 1; i <= $1; i++)); do
+		ends 0 "waiting$i"
+	done
+	rm -f w[0-9]*.sent w[0-9]*.served
+}
+
+# forward_exhausted LIMIT: fills a forwarder twice over.
+forward_exhausted() {
+	local most
+	upstream_bg
+	limited_bg "-n $1" tool -k --forward="127.0.0.1:$PORT" 127.0.0.1 0
+	most=$(($(room "$1" tool) / 2))
+	[ "$most" -ge 1 ]
+	for round in 1 2; do
+		start_bg held "$HELPERS/crowd" connect "$PORT" "$most" "held$round" "go$round"
+		wait_for test -e "held$round"
+		waiting_bg 3
+		wait_for said "$round" "$NO_DESCRIPTORS"
+		calm tool
+		are 'w*.served' 0
+		said "$round" "$NO_DESCRIPTORS"
+		# those that are served exchange bytes once more, and end
+		touch "go$round"
+		ends 0 held
+		they_are_served 3
+		wait_for has_sockets 1 tool
+		talk "$PORT" send:x expect:x shut eof
+		said "$round" "$NO_DESCRIPTORS"
+		# until it has seen that nobody waits any more
+		"$HELPERS/pause" 300
+	done
+	kill -TERM "${PIDS[tool]}"
+	ends 143 tool
+	said 2 "$NO_DESCRIPTORS"
+}
+
+@test "--forward with 8 descriptors: one at a time, others wait, and are served" {
+	forward_exhausted 8
+}
+
+@test "--forward with 9 descriptors: one more can be accepted, but not forwarded, and is not lost" {
+	forward_exhausted 9
+}
+
+@test "--forward with 16 descriptors" {
+	forward_exhausted 16
+}
+
+@test "--forward with 24 descriptors" {
+	forward_exhausted 24
+}
+
+@test "--forward: 4 MiB both ways while there is not one descriptor to spare are the same bytes" {
+	random sent 4194304
+	start_bg upstream "$TCPTOOL" listen -k --port-file=upstream.port 127.0.0.1 0 -- cat
+	wait_port upstream.port
+	for limit in 8 9 16 17; do
+		rm -f tool.port go held
+		limited_bg "-n $limit" tool -k --forward="127.0.0.1:$PORT" 127.0.0.1 0
+		most=$(($(room "$limit" tool) / 2))
+		# shellcheck disable=SC2016
+		start_bg client bash -c '(printf x; until [ -e go ]; do "$HELPERS/pause" 10; done; cat sent) | "$@"' bash \
+			"$TCPTOOL" connect 127.0.0.1 "$PORT"
+		wait_for holds client.out x
+		if [ "$most" -gt 1 ]; then
+			start_bg held "$HELPERS/crowd" connect "$PORT" $((most - 1)) held go.held
+			wait_for test -e held
+		fi
+		waiting_bg 1
+		wait_for said 1 "$NO_DESCRIPTORS"
+		touch go
+		ends 0 client
+		{ printf x && cat sent; } | cmp - client.out
+		rm -f go.held && touch go.held
+		[ "$most" -le 1 ] || ends 0 held
+		they_are_served 1
+		rm -f go.held
+		kill -TERM "${PIDS[tool]}"
+		ends 143 tool
+		said 1 "$NO_DESCRIPTORS"
+		wait_port upstream.port
+	done
+}
+
+@test "--forward: 300 connections, 60 at a time, through 24 descriptors: nobody is lost" {
+	upstream_bg
+	limited_bg '-n 24' tool -k --forward="127.0.0.1:$PORT" 127.0.0.1 0
+	returns 0 "$HELPERS/storm" -c 60 "$PORT" 300
+	wait_for has_sockets 1 tool
+	# it is exhausted more than once in this, but not at each connection
+	[ "$(wc -l <tool.err)" -lt 200 ]
+	fails grep -v "$NO_DESCRIPTORS" tool.err
+}
+
+# greet_exhausted LIMIT: fills a greeter twice over.
+greet_exhausted() {
+	local most all=0
+	limited_bg "-n $1" tool -k --greet=hi 127.0.0.1 0
+	most=$(room "$1" tool)
+	[ "$most" -ge 2 ]
+	for round in 1 2; do
+		for ((i = 0; i < most + 3; i++)); do
+			start_bg "c$i" "$HELPERS/peer" connect "$PORT" 'expect:hi\0' "touch:served$i" "wait:go$round" \
+				"send:round $round\\0" eof
+		done
+		wait_for said "$round" "$NO_DESCRIPTORS"
+		wait_for are 'served*' "$most"
+		calm tool
+		are 'served*' "$most"
+		touch "go$round"
+		for ((i = 0; i < most + 3; i++)); do
+			ends 0 "c$i"
+		done
+		all=$((all + most + 3))
+		wait_for has_sockets 1 tool
+		rm served*
+		talk "$PORT" 'expect:hi\0' "send:round $round\\0" eof
+		all=$((all + 1))
+		"$HELPERS/pause" 300
+		said "$round" "$NO_DESCRIPTORS"
+	done
+	kill -TERM "${PIDS[tool]}"
+	ends 143 tool
+	[ "$(grep -c '^round [12]$' tool.out)" -eq "$all" ]
+}
+
+@test "--greet with 8 descriptors: more wait and are greeted" {
+	greet_exhausted 8
+}
+
+@test "--greet with 16 descriptors" {
+	greet_exhausted 16
+}
+
+@test "--greet with 24 descriptors" {
+	greet_exhausted 24
+}
+
+@test "commands take no descriptor of the listener's: 60 at a time with a limit of 8" {
+	for limit in 8 16 24; do
+		rm -f tool.port held go
+		limited_bg "-n $limit" tool -k 127.0.0.1 0 -- cat
+		start_bg held "$HELPERS/crowd" connect "$PORT" 60 held go
+		wait_for test -e held
+		returns 0 "$HELPERS/storm" -c 30 "$PORT" 100
+		touch go
+		ends 0 held
+		kill -TERM "${PIDS[tool]}"
+		ends 143 tool
+		holds tool.err ''
+	done
+}
+
+@test "stdin and stdout, one after another, with as few descriptors as one takes" {
+	limited_bg '-n 7' tool -k --recv-only 127.0.0.1 0
+	for i in 1 2 3 4 5; do
+		talk "$PORT" "send:$i" shut eof
+	done
+	wait_for holds tool.out 12345
+	kill -TERM "${PIDS[tool]}"
+	ends 143 tool
+}
+
+# --- processes ------------------------------------------------------------------------------------
+
+# Whom nobody else runs processes as. Root's own are not limited.
+SOMEBODY=54321
+
+@test "a limit of 4 processes: 3 commands at a time, one message, the others are served after" {
+	[ "$(id -u)" -eq 0 ] || skip "not root"
+	limited_bg '-u 4' tool -k --user="$SOMEBODY" 127.0.0.1 0 -- cat
+	for round in 1 2; do
+		start_bg held "$HELPERS/crowd" connect "$PORT" 3 "held$round" "go$round"
+		wait_for test -e "held$round"
+		waiting_bg 5
+		wait_for said "$round" '^tcptool: cannot accept: Resource temporarily unavailable; waiting'
+		calm tool
+		are 'w*.served' 0
+		# not even one of them has been given up, or forgotten
+		stays 100 waiting1 waiting2 waiting3 waiting4 waiting5
+		touch "go$round"
+		ends 0 held
+		they_are_served 5
+		wait_for no_children tool
+		talk "$PORT" send:x shut rest:x
+		said "$round" 'cannot accept'
+		"$HELPERS/pause" 300
+	done
+	kill -TERM "${PIDS[tool]}"
+	ends 143 tool
+}
+
+@test "a limit of processes: 200 connections, 30 at a time: each is served" {
+	[ "$(id -u)" -eq 0 ] || skip "not root"
+	limited_bg '-u 8' tool -k --user="$SOMEBODY" 127.0.0.1 0 -- cat
+	returns 0 "$HELPERS/storm" -c 30 "$PORT" 200
+	wait_for no_children tool
+	fails grep -v '^tcptool: cannot accept: Resource temporarily unavailable; waiting' tool.err
+}
+
+@test "SIGTERM ends it although it waits for better times" {
+	[ "$(id -u)" -eq 0 ] || skip "not root"
+	limited_bg '-u 2' tool -k --user="$SOMEBODY" 127.0.0.1 0 -- cat
+	start_bg held "$HELPERS/peer" connect "$PORT" send:x expect:x touch:held eof
+	wait_for test -e held
+	waiting_bg 2
+	wait_for said 1 'cannot accept'
+	kill -TERM "${PIDS[tool]}"
+	ends 143 tool
+	ends 0 held
+}
+
+# no_children NAME: a background command has none, not even one that waits to be reaped.
+no_children() {
+	! grep -q "^PPid:[[:space:]]*${PIDS[$1]}\$" /proc/[0-9]*/status 2>/dev/null
+}
