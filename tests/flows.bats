@@ -333,14 +333,14 @@ load helpers
 	peer_bg peer rest:abc send:xyz
 	printf abc >data
 	(
-		exec 4>four 10>ten
+		exec 5>five 9>nine
 		"$TCPTOOL" connect 127.0.0.1 "$PORT" <data >got 3>&-
-		echo 4 >&4
-		echo 10 >&10
+		echo 5 >&5
+		echo 9 >&9
 	)
 	holds got xyz
-	holds four '4\n'
-	holds ten '10\n'
+	holds five '5\n'
+	holds nine '9\n'
 }
 
 @test "urgent data stays where it is in the stream" {

@@ -10,6 +10,7 @@
  * command's status was 0.
  */
 #include <signal.h>
+#include <stdint.h>
 #include <sys/ioctl.h>
 #include <termios.h>
 
@@ -247,7 +248,7 @@ static int tcp_socket(struct sockaddr_in *at)
 	return socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 }
 
-static void start(char **words, int in, int out)
+static void start(const char **words, int in, int out)
 {
 	child = fork();
 	if (child != 0)
@@ -256,12 +257,12 @@ static void start(char **words, int in, int out)
 	dup2(out, 1);
 	for (int fd = 3; fd < 20; fd++)
 		close(fd);
-	execvp(words[0], words);
+	execvp(words[0], (char *const *)(uintptr_t)words);
 	_exit(HELPER_FAILED);
 }
 
 /* The command connects to us. */
-static int serve(char **words, int count, int in, int out)
+static int serve(const char **words, int count, int in, int out)
 {
 	struct sockaddr_in at;
 	socklen_t length = sizeof at;
@@ -283,7 +284,7 @@ static int serve(char **words, int count, int in, int out)
 }
 
 /* We connect to the command. */
-static int join(char **words, int count, int in, int out)
+static int join(const char **words, int count, int in, int out)
 {
 	struct sockaddr_in at;
 	int sock = tcp_socket(&at);
@@ -331,7 +332,7 @@ static void check_result(const char *out_kind, struct way *out, struct way *in, 
 int main(int argc, char **argv)
 {
 	struct way out = {.name = "stdin to peer", .seed = 1}, in = {.name = "peer to stdout", .seed = 2};
-	char *words[64];
+	const char *words[64];
 	const char *in_kind, *out_kind;
 	int opt, count = 0, its_in[2], its_out[2], sock;
 	bool silent;

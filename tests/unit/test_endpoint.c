@@ -214,8 +214,7 @@ static char *long_name(size_t n, size_t most)
 	char *name = malloc(n + 1);
 
 	for (size_t i = 0; i < n; i++)
-		name[i] = i % (most + 1) == most ? '.' : 'x';
-	name[n - 1] = 'x';
+		name[i] = i % (most + 1) == most && i + 1 < n ? '.' : 'x';
 	name[n] = '\0';
 	return name;
 }
