@@ -121,7 +121,7 @@ said_times() {
 }
 
 @test "files of rules add to those of the command line" {
-	printf '127.0.0.5 # one\n' >more
+	printf '127.0.0.5 # one\n' >"more"
 	printf '\n127.0.0.6\n' >even-more
 	printf '127.0.0.7\n' >not
 	listen_bg tool -k --allow=127.0.0.1 --allow-file=more --allow-file=even-more --deny-file=not 127.0.0.1 0 -- cat

@@ -44,7 +44,6 @@ activated_bg() {
 
 @test "IPv6 and both families on one socket" {
 	need_ipv6
-	# shellcheck disable=SC2016
 	activated_bg ports ::1 :: -- "$TCPTOOL" listen -k -c 'echo $TCPREMOTEIP'
 	returns 0 "$HELPERS/peer" -a ::1 -s ::1 connect "${PORTS[0]}" 'rest:::1\n'
 	talk "${PORTS[1]}" 'rest:127.0.0.1\n'
@@ -70,7 +69,6 @@ activated_bg() {
 }
 
 @test "who has connected before it was started is served" {
-	# shellcheck disable=SC2016
 	activated_bg ports 127.0.0.1 -- bash -c 'until [ -e go ]; do "$HELPERS/pause" 10; done; exec "$@"' bash \
 		"$TCPTOOL" listen -k -- cat
 	start_bg early "$HELPERS/peer" connect "${PORTS[0]}" send:x touch:sent shut rest:x

@@ -39,7 +39,6 @@ is_idle() {
 
 # storm COUNT: connections that are echoed, each third aborted at a random moment.
 storm() {
-	# shellcheck disable=SC2153 # listen_bg sets it
 	returns 0 "$HELPERS/storm" -t "$LIMIT" -c $((2 * MOST)) -a 3 "$PORT" "$1"
 	[ "$(<out)" = "$1 connections, $((($1 + 2) / 3)) aborted" ]
 }

@@ -2,7 +2,6 @@
 # Guards how a connection is made: addresses and how many are tried, time, retries, where it comes from,
 # and --check, which only looks whether somebody accepts.
 
-# shellcheck disable=SC2153 # helpers.bash sets PORT
 load helpers
 
 # lend_names NAME-LINES...: the words for make_network that put these lines in the place of /etc/hosts
@@ -341,7 +340,6 @@ in_network_peer() {
 	start_bg peer "$HELPERS/peer" -p "$port" -n 2 listen port eof
 	wait_port port
 	for limit in 1000 30; do
-		# shellcheck disable=SC2016
 		returns 4 sh -c 'ulimit -n "$1" && shift && exec "$@"' sh "$limit" \
 			"$TCPTOOL" connect -z 127.0.0.1 "$((port - 1000))-$((port + 999))"
 		cut -d ' ' -f 2 out >ports
@@ -394,7 +392,6 @@ in_network_peer() {
 
 @test "-z on a full disk: status 7" {
 	peer_bg peer eof
-	# shellcheck disable=SC2016
 	returns 7 sh -c 'exec "$@" >/dev/full' sh "$TCPTOOL" connect -z 127.0.0.1 "$PORT"
 	one_line err "write to stdout"
 }

@@ -15,7 +15,6 @@ talk() {
 limited_bg() {
 	local limits=$1 name=$2
 	shift 2
-	# shellcheck disable=SC2016
 	start_bg "$name" bash -c 'ulimit $1 && shift && exec "$@"' bash "$limits" \
 		"$TCPTOOL" listen --port-file="$name.port" "$@"
 	wait_port "$name.port"
@@ -66,7 +65,6 @@ upstream_bg() {
 # waiting_bg COUNT: clients that want a byte back, which they do not get yet: waitingN.
 waiting_bg() {
 	for ((i = 1; i <= $1; i++)); do
-		# shellcheck disable=SC2153 # listen_bg sets it
 		start_bg "waiting$i" "$HELPERS/peer" connect "$PORT" send:w touch:"w$i.sent" expect:w touch:"w$i.served" \
 			shut eof
 	done
@@ -137,7 +135,6 @@ forward_exhausted() {
 		rm -f tool.port go held
 		limited_bg "-n $limit" tool -k --forward="127.0.0.1:$PORT" 127.0.0.1 0
 		most=$(($(room "$limit" tool) / 2))
-		# shellcheck disable=SC2016
 		start_bg client bash -c '(printf x; until [ -e go ]; do "$HELPERS/pause" 10; done; cat sent) | "$@"' bash \
 			"$TCPTOOL" connect 127.0.0.1 "$PORT"
 		wait_for holds client.out x

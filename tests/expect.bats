@@ -1,7 +1,6 @@
 #!/usr/bin/env bats
 # Guards the health checks in one line: --send, --expect, and --check with --settle.
 
-# shellcheck disable=SC2153 # helpers.bash sets PORT
 load helpers
 
 @test "--send and --expect: 0 on a match, and the connection ends politely" {

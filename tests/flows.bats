@@ -2,7 +2,6 @@
 # Guards the two ways bytes flow: nothing lost, nothing ended too early, nothing left behind, and exit
 # status 0 only for what was delivered. (Which flow waits for which is played out by matrix.c.)
 
-# shellcheck disable=SC2153 # helpers.bash sets PORT
 load helpers
 
 # --- the ends of the two flows -------------------------------------------------------------------
@@ -223,7 +222,6 @@ load helpers
 	mkfifo out.fifo
 	peer_bg peer flood
 	start_bg reader head -c 1 out.fifo
-	# shellcheck disable=SC2016
 	OUT=out.fifo start_bg tool env --ignore-signal=PIPE "$TCPTOOL" connect 127.0.0.1 "$PORT"
 	ends 7 tool
 	one_line tool.err "write to stdout"
@@ -371,6 +369,7 @@ load helpers
 }
 
 @test "a terminal is as it was after a clean end, a signal and SIGKILL" {
+	need_terminal
 	peer_bg peer 'expect:hi\n' send:bye shut eof
 	returns 0 "$HELPERS/pty" 'type:hi\n' see:bye -- "$TCPTOOL" connect 127.0.0.1 "$PORT"
 	for signal in 15 9; do
@@ -400,6 +399,7 @@ load helpers
 # --- people at terminals -------------------------------------------------------------------------
 
 @test "a session at a terminal ends when the peer ends: the prompt comes back" {
+	need_terminal
 	peer_bg peer 'expect:hi\n' send:bye shut eof
 	returns 0 "$HELPERS/pty" 'type:hi\n' -- "$TCPTOOL" connect 127.0.0.1 "$PORT"
 	[[ $(<out) == *bye* ]]
@@ -413,6 +413,7 @@ load helpers
 }
 
 @test "^D at a terminal ends what is sent, not what is received" {
+	need_terminal
 	peer_bg peer 'rest:hi\n' pause:300 send:reply
 	returns 0 "$HELPERS/pty" 'type:hi\n' 'type:\x04' -- "$TCPTOOL" connect 127.0.0.1 "$PORT"
 	[[ $(<out) == *reply* ]]
@@ -420,6 +421,7 @@ load helpers
 }
 
 @test "^C at a terminal ends it as it ends any program" {
+	need_terminal
 	peer_bg peer 'expect:hi\n' touch:there hold
 	returns 130 "$HELPERS/pty" 'type:hi\n' wait:there 'type:\x03' -- "$TCPTOOL" connect 127.0.0.1 "$PORT"
 }

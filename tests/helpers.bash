@@ -187,6 +187,11 @@ need() {
 	command -v "$1" >/dev/null || skip "no $1"
 }
 
+# need_terminal: skips the test where there are no pseudo-terminals, as in some chroots.
+need_terminal() {
+	"$HELPERS/pty" -- true >/dev/null 2>&1 || skip "no terminals here"
+}
+
 # need_strace: skips the test where system calls cannot be watched. LeakSanitizer does not work there.
 need_strace() {
 	need strace

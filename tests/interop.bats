@@ -69,9 +69,7 @@ need_openbsd_nc() {
 }
 
 @test "the shell's own /dev/tcp" {
-	# shellcheck disable=SC2016
 	IN=$BATS_FILE_TMPDIR/down listen_bg tool 127.0.0.1 0
-	# shellcheck disable=SC2016
 	OUT=other.out start_bg other bash -c 'exec 4<>"/dev/tcp/127.0.0.1/$1" && cat <&4' bash "$PORT"
 	wait_for cmp -s "$BATS_FILE_TMPDIR/down" other.out
 	ends 0 other

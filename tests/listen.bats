@@ -2,7 +2,6 @@
 # Guards how connections are waited for: where, how others learn that and when, how many are served and
 # in which order, and how it all ends.
 
-# shellcheck disable=SC2153 # helpers.bash sets PORT
 load helpers
 
 # talk PORT STEP...: a client that does these steps.
@@ -158,7 +157,6 @@ descriptors() {
 @test "--ready-fd gets one line, and is closed" {
 	mkfifo ready
 	start_bg reader cat ready
-	# shellcheck disable=SC2016
 	start_bg tool sh -c 'exec "$@" 4>ready' sh "$TCPTOOL" listen --ready-fd=4 --port-file=port 127.0.0.1 0
 	ends 0 reader
 	wait_port port
@@ -410,7 +408,6 @@ descriptors() {
 }
 
 @test "H08: out of descriptors, it neither spins nor ends, says so once, and recovers" {
-	# shellcheck disable=SC2016
 	start_bg tool sh -c 'ulimit -n 16 && exec "$@"' sh \
 		"$TCPTOOL" listen -k --greet=hi -i 60 --port-file=port 127.0.0.1 0
 	wait_port port

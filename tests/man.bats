@@ -154,7 +154,6 @@ words_of() {
 @test "every field of the report is in the manual, and the other way round" {
 	returns 4 "$TCPTOOL" connect --report=failed --quiet 127.0.0.1 1
 	listen_bg server -k --recv-only 127.0.0.1 0
-	# shellcheck disable=SC2153 # the one that listen_bg has just set
 	listen_bg relay --report=forwarded -F "127.0.0.1:$PORT" 127.0.0.1 0
 	returns 0 "$TCPTOOL" connect --report=connected 127.0.0.1 "$PORT"
 	ends 0 relay

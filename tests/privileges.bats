@@ -61,7 +61,6 @@ as_plain() {
 	listen_bg tool -k --user=nobody 127.0.0.1 0 -- cat
 	# shellcheck disable=SC2046
 	is_now tool "$UID_" "$GID_" $(id -G nobody)
-	# shellcheck disable=SC2153 # listen_bg sets it
 	talk "$PORT" send:x shut rest:x
 	# one that has more than one group, if there is such
 	for name in $(getent group | cut -d : -f 4 | tr ',' ' '); do
@@ -290,7 +289,6 @@ make_root() {
 	export -f as as_plain
 	export UID_ GID_
 	for option in --user=0 --user="$UID_" --chroot=/; do
-		# shellcheck disable=SC2016
 		returns 6 bash -c 'as "$@"' bash "$TCPTOOL" listen "$option" 127.0.0.1 0
 		one_line err 'not permitted'
 	done

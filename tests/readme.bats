@@ -32,7 +32,6 @@ block() {
 }
 
 # The commands on stdin as a script: each has to succeed, unless the next one shows its status.
-# shellcheck disable=SC2016
 script_of() {
 	echo 'trap "kill \$(jobs -p) 2>/dev/null; wait" EXIT'
 	awk '
@@ -104,7 +103,6 @@ run_example() {
 	mkdir -p "$1"
 	block "$1" | grep -v '^\$ ' | without_times >expected || true
 	block "$1" | script_of >script
-	# shellcheck disable=SC2016
 	PORTS=$PWD/$1 HOME=$PWD/$1 PATH=$PWD/bin:$PATH timeout -k 5 "$LIMIT" \
 		bash -c 'cd "$1" && . ../script' example "$1" </dev/null >printed 2>&1 3>&- 4>&- ||
 		echo "the example ended with status $?" >>printed
@@ -153,7 +151,6 @@ prepare_ssh() {
 	returns 0 ssh -F ssh_config -o ProxyCommand="$SSHD -i -f $PWD/sshd_config" localhost true ||
 		skip "nobody can log in here"
 	mkdir bin
-	# shellcheck disable=SC2016
 	printf '#!/bin/sh\nPATH=${PATH#*:}\nPATH=%s:$PATH exec %s -F %s "$@"\n' \
 		"$PWD/bin" "$(command -v ssh)" "$PWD/ssh_config" >bin/ssh
 	chmod +x bin/ssh

@@ -104,7 +104,6 @@ sshd_bg() {
 	prefix=()
 	if [ "$(id -u)" -eq 0 ] && [ ! -d /run/sshd ]; then
 		# it wants that directory: a /run of its own holds it, which nobody else sees
-		# shellcheck disable=SC2016
 		prefix=(unshare -m sh -c "mount -t tmpfs none /run && mkdir -m 755 /run/sshd && exec \"\$@\"" sh)
 	fi
 	"${prefix[@]}" "$daemon" -t -f sshd.conf >check 2>&1 || skip "sshd cannot be run here: $(head -n 1 check)"
@@ -161,7 +160,6 @@ my_ssh() {
 
 # http_bg: a web server of one line of shell: the request's first line is what it answers.
 http_bg() {
-	# shellcheck disable=SC2016
 	listen_bg http -k 127.0.0.1 0 -c '
 		read -r request
 		while read -r line && [ "$line" != "$(printf "\r")" ]; do :; done

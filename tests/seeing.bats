@@ -1,10 +1,9 @@
 #!/usr/bin/env bats
 # Guards what is told about a connection: --report, SIGUSR1, --progress, -v and -vv. (Traces: trace.bats.)
 
-# shellcheck disable=SC2153 # helpers.bash sets PORT
 load helpers
 
-schema=$abs_top_srcdir/examples/report.schema.json
+schema=$BATS_TEST_DIRNAME/../examples/report.schema.json
 
 # member KEY... <FILE: a member of the report.
 member() {
@@ -142,9 +141,9 @@ lines() {
 # --- the meter -----------------------------------------------------------------------------------
 
 @test "--progress: a meter on the terminal, with share and time left, and a last line" {
+	need_terminal
 	random file 3000000
 	peer_bg peer sink
-	# shellcheck disable=SC2016 # the inner shell expands it
 	returns 0 "$HELPERS/pty" -- bash -c '"$0" connect --progress --limit-rate=4M 127.0.0.1 "$1" <file 2>&1 >/dev/null' \
 		"$TCPTOOL" "$PORT"
 	tr '\r' '\n' <out >shown
@@ -155,9 +154,9 @@ lines() {
 }
 
 @test "--progress draws no more than ten times a second" {
+	need_terminal
 	random file 2000000
 	peer_bg peer sink
-	# shellcheck disable=SC2016
 	returns 0 "$HELPERS/pty" -- bash -c '"$0" connect --progress --report=report --limit-rate=2M 127.0.0.1 "$1" <file 2>&1 >/dev/null' \
 		"$TCPTOOL" "$PORT"
 	awk -v drawn="$(tr -cd '\r' <out | wc -c)" -v ms="$(member duration_ms <report)" \
@@ -165,9 +164,9 @@ lines() {
 }
 
 @test "--progress is cut to the width of the terminal" {
+	need_terminal
 	random file 2000000
 	peer_bg peer sink
-	# shellcheck disable=SC2016
 	returns 0 "$HELPERS/pty" -- bash -c 'stty cols 30; "$0" connect --progress --limit-rate=4M 127.0.0.1 "$1" <file 2>&1 >/dev/null' \
 		"$TCPTOOL" "$PORT"
 	tr '\r' '\n' <out | sed 's/\x1b\[K//' >shown

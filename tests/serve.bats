@@ -35,7 +35,6 @@ descriptors() {
 # --- what the command gets -----------------------------------------------------------------------
 
 @test "S06: the command has descriptors 0, 1 and 2, and no other" {
-	# shellcheck disable=SC2016
 	start_bg tool bash -c 'exec 11</dev/null 12>unrelated; exec "$@"' bash \
 		"$TCPTOOL" listen -k --port-file=port 127.0.0.1 0 -- "$HELPERS/inherited" descriptors
 	wait_port port
@@ -45,7 +44,6 @@ descriptors() {
 	talk "$PORT" rest:'descriptors 0 1 2\n'
 	start_bg peer "$HELPERS/peer" -n 2 listen peer.port sink
 	wait_port peer.port
-	# shellcheck disable=SC2016
 	returns 0 bash -c 'exec 11</dev/null; exec "$@"' bash \
 		"$TCPTOOL" connect 127.0.0.1 "$PORT" -- "$HELPERS/inherited" descriptors
 	returns 0 "$TCPTOOL" connect 127.0.0.1 "$PORT" -c "exec $HELPERS/inherited descriptors >&2"
@@ -76,7 +74,6 @@ descriptors() {
 }
 
 @test "it gets back the limit of descriptors that tcptool was given" {
-	# shellcheck disable=SC2016
 	start_bg tool bash -c 'ulimit -Sn 30; ulimit -Hn 60; exec "$@"' bash \
 		"$TCPTOOL" listen -k --port-file=port 127.0.0.1 0 -- "$HELPERS/inherited" limit
 	wait_port port
@@ -98,7 +95,6 @@ descriptors() {
 
 @test "TCPREMOTEPORT is the port of the peer, and IPv6 addresses are shown as such" {
 	need_ipv6
-	# shellcheck disable=SC2016
 	listen_bg tool -kv ::1 0 -c 'echo $TCPREMOTEIP $TCPREMOTEPORT $TCPLOCALIP'
 	returns 0 "$TCPTOOL" connect ::1 "$PORT"
 	read -r ip port local <out
@@ -107,7 +103,6 @@ descriptors() {
 }
 
 @test "TCPCONNNUM counts the connections of this peer" {
-	# shellcheck disable=SC2016
 	listen_bg tool -k 127.0.0.1 0 -c 'echo $TCPCONNNUM; cat'
 	start_bg one "$HELPERS/peer" connect "$PORT" 'expect:1\n' touch:one wait:go
 	wait_for test -e one
@@ -138,11 +133,8 @@ descriptors() {
 }
 
 @test "behind -- words stay words, with -c a shell reads them" {
-	# shellcheck disable=SC2016
 	listen_bg words -k 127.0.0.1 0 -- printf '%s\n' '$HOME' 'a  b' '*' -k --help
-	# shellcheck disable=SC2016
 	talk "$PORT" 'rest:$HOME\na  b\n*\n-k\n--help\n'
-	# shellcheck disable=SC2016
 	listen_bg shell -k 127.0.0.1 0 -c 'a="x  y"; echo "$a" | tr x z'
 	talk "$PORT" 'rest:z  y\n'
 	returns 2 "$TCPTOOL" listen -c true 127.0.0.1 0 -- true
@@ -160,7 +152,6 @@ descriptors() {
 	cmp sent out
 	# from a pipe as well, several at the same time
 	for i in 1 2 3 4; do
-		# shellcheck disable=SC2016
 		start_bg "c$i" sh -c 'cat sent | exec "$@"' sh "$TCPTOOL" connect 127.0.0.1 "$PORT"
 	done
 	for i in 1 2 3 4; do
@@ -196,17 +187,14 @@ descriptors() {
 }
 
 @test "a command that was killed: 128 and the signal" {
-	# shellcheck disable=SC2016
 	listen_bg tool 127.0.0.1 0 -c 'kill -KILL $$'
 	talk "$PORT" eof
 	ends 137 tool
 	peer_bg peer eof
-	# shellcheck disable=SC2016
 	returns 143 "$TCPTOOL" connect 127.0.0.1 "$PORT" -c 'kill -TERM $$'
 	ends 0 peer
 	peer_bg other eof
 	# it is the command's end and not ours: no signal is raised, and the shell has nothing to tell
-	# shellcheck disable=SC2016 # the inner shell expands it
 	returns 0 bash -c '"$@"; [ $? -eq 139 ]' bash "$TCPTOOL" connect 127.0.0.1 "$PORT" -c 'exit 139'
 	holds err ''
 	ends 0 other
@@ -251,7 +239,6 @@ descriptors() {
 @test "connect: when tcptool is told to end, the command is told as well" {
 	for signal in TERM INT HUP; do
 		peer_bg peer hold
-		# shellcheck disable=SC2016
 		start_bg tool env --default-signal=INT --default-signal=HUP "$TCPTOOL" connect 127.0.0.1 "$PORT" \
 			-c "trap 'echo $signal >told; exit' $signal; touch ready; while :; do $HELPERS/pause 20; done"
 		wait_for test -e ready
@@ -266,7 +253,6 @@ descriptors() {
 }
 
 @test "connect -z -- COMMAND: runs when all are open, in our place" {
-	# shellcheck disable=SC2016
 	listen_bg tool -k --recv-only 127.0.0.1 0
 	echo input >input
 	start_bg run "$TCPTOOL" connect -z --quiet 127.0.0.1 "$PORT" -c 'echo "$$"; env | grep -c ^TCP[CLR]; cat; exit 3'
@@ -281,7 +267,6 @@ descriptors() {
 }
 
 @test "S03: SIGTERM ends the listener and reaches those it serves; nobody waits for them" {
-	# shellcheck disable=SC2016
 	listen_bg tool -k 127.0.0.1 0 -c 'trap "echo told >told; exit" TERM; echo $$ >child; while :; do '"$HELPERS/pause"' 20; done'
 	start_bg peer "$HELPERS/peer" connect "$PORT" eof
 	wait_for test -s child
@@ -414,7 +399,7 @@ pester() {
 	random sent 16777216
 	listen_bg tool -k --allow-file=rules 127.0.0.1 0 -- cat
 	pester "${PIDS[tool]}" CHLD HUP USR1 3>&- 4>&- &
-	PIDS[pester]=$!
+	PIDS["pester"]=$!
 	for i in 1 2; do
 		IN=sent start_bg "c$i" "$TCPTOOL" connect 127.0.0.1 "$PORT"
 	done
@@ -437,7 +422,7 @@ pester() {
 	wait_port crowd.port
 	listen_bg tool -k --allow-file=rules --forward="127.0.0.1:$PORT" 127.0.0.1 0
 	pester "${PIDS[tool]}" CHLD HUP 3>&- 4>&- &
-	PIDS[pester]=$!
+	PIDS["pester"]=$!
 	returns 0 "$TCPTOOL" connect 127.0.0.1 "$PORT" <sent
 	cmp sent out
 	touch enough

@@ -2,7 +2,6 @@
 # Guards the options that change what is sent or how: --crlf, --telnet, --limit-rate, --delay, --chunk and
 # --sockopt.
 
-# shellcheck disable=SC2153 # helpers.bash sets PORT
 load helpers
 
 # pieces FILE: the lengths of what was sent at a time, from a trace of JSON lines.
@@ -119,7 +118,7 @@ took() {
 @test "--limit-rate and --delay take no processor time while they wait" {
 	random file 100000
 	peer_bg peer sink
-	IN=file start_bg tool "$TCPTOOL" connect --limit-rate=1k 127.0.0.1 "$PORT"
+	IN="file" start_bg tool "$TCPTOOL" connect --limit-rate=1k 127.0.0.1 "$PORT"
 	seq 100 >lines
 	peer_bg other sink
 	IN=lines start_bg slow "$TCPTOOL" connect --delay=10 127.0.0.1 "$PORT"
@@ -175,7 +174,6 @@ took() {
 	need_strace
 	need_ipv6
 	for address in 127.0.0.1 ::1; do
-		# shellcheck disable=SC2016
 		start_bg "server$address" strace -f -o server.calls "$TCPTOOL" listen --port-file=port -O ttl=9 -O nodelay=0 \
 			-O rcvbuf=64k -O user-timeout=3s $address 0
 		wait_for test -e port

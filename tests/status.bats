@@ -2,7 +2,6 @@
 # Guards what a script sees of each way to end: the exit status, one line on stderr, silence under --quiet,
 # and never a byte from outside that could upset a terminal.
 
-# shellcheck disable=SC2153 # helpers.bash sets PORT
 load helpers
 
 # tells STATUS TEXT COMMAND...: COMMAND ends with STATUS and one line with TEXT; with --quiet in it, with
@@ -91,7 +90,6 @@ plain() {
 
 @test "7: stdin, stdout, a file named in an option" {
 	peer_bg peer -n 4 send:x pause:50
-	# shellcheck disable=SC2016
 	{
 		tells 7 "read stdin: Is a directory" sh -c 'exec "$@" </' sh \
 			"$TCPTOOL" connect QUIET 127.0.0.1 "$PORT"
@@ -106,7 +104,6 @@ plain() {
 	export ASAN_OPTIONS=detect_leaks=0
 	# one is left after stdin, stdout and stderr: the dynamic loader wants it, too
 	for command in connect listen; do
-		# shellcheck disable=SC2016
 		tells 11 "Too many open files" env ASAN_OPTIONS=detect_leaks=0 sh -c 'ulimit -n 4 && exec "$@"' sh \
 			"$TCPTOOL" $command QUIET localhost 4000
 	done

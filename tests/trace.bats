@@ -2,7 +2,6 @@
 # Guards the traces: what is written down is what crossed the wire, in every mode and format, others can
 # read it, and a trace that cannot be written never hurts the session.
 
-# shellcheck disable=SC2153 # helpers.bash sets PORT
 load helpers
 
 # exchange [OPTION]...: a connection in which "question" goes out and "answer" comes back.
@@ -243,7 +242,6 @@ four_closed() {
 	random noise 600000
 	for file in trace.pcapng trace.jsonl; do
 		peer_bg peer sink:kept
-		# shellcheck disable=SC2016 # the inner shell expands it
 		returns 0 bash -c 'ulimit -f 200; exec "$@"' bash "$TCPTOOL" connect -o $file 127.0.0.1 "$PORT" <noise
 		one_line err "trace $file: File too large"
 		ends 0 peer

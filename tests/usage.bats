@@ -131,7 +131,6 @@ NOT_TIMES=(-1 -0 +1 ' 1' '1 ' '1 s' 1. '1,5' 1e3 0x10 1x 1d 1S 1ss 1mm 5m5 '' ms
 @test "A13: names that are none" {
 	isolate
 	long=$(printf 'a%.0s' {1..254})
-	# shellcheck disable=SC2016 # they are names to be refused
 	for host in ' ' 'a b' a/b 'a;id' '$(id)' '`id`' "a'b" 'a"b' 'a\b' 'a*' '**' 'a@b' 'a#b' 'a=b' 'a,b' \
 		$'a\nb' $'a\tb' $'a\e[2J' $'a\x80' $'\xff' é . .. .a "$long" "$long.b"; do
 		refused connect "$host" 1
@@ -178,7 +177,6 @@ NOT_TIMES=(-1 -0 +1 ' 1' '1 ' '1 s' 1. '1,5' 1e3 0x10 1x 1d 1S 1ss 1mm 5m5 '' ms
 		refused connect -s "$source" 127.0.0.1 1
 	done
 	refused listen --ready-fd=77 127.0.0.1 0
-	# shellcheck disable=SC2016
 	returns 2 sh -c 'exec "$@" 8</dev/null' sh "$TCPTOOL" listen --ready-fd=8 127.0.0.1 0
 	one_line err ready-fd
 	refused listen --port-file= 127.0.0.1 0
@@ -312,7 +310,6 @@ NOT_TIMES=(-1 -0 +1 ' 1' '1 ' '1 s' 1. '1,5' 1e3 0x10 1x 1d 1S 1ss 1mm 5m5 '' ms
 	[ "$(wc -L <out)" -le 100 ]
 	returns 0 "$TCPTOOL" listen --help
 	[ "$(wc -L <out)" -le 100 ]
-	# shellcheck disable=SC2016
 	for words in --help --version 'connect --help'; do
 		# shellcheck disable=SC2086
 		returns 7 sh -c 'exec "$@" >/dev/full' sh "$TCPTOOL" $words
