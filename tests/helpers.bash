@@ -32,10 +32,12 @@ teardown() {
 }
 
 # start_bg NAME COMMAND...: runs COMMAND in the background; its output goes to NAME.out and NAME.err. With
-# IN=FILE or OUT=FILE before it, stdin or stdout is that file instead.
+# IN=FILE or OUT=FILE before it, stdin or stdout is that file instead. A name may be used again; teardown
+# still ends the earlier command.
 start_bg() {
 	local name=$1
 	shift
+	[ -z "${PIDS[$name]:-}" ] || PIDS[$name-${PIDS[$name]}]=${PIDS[$name]}
 	"$@" <"${IN:-/dev/null}" >"${OUT:-$name.out}" 2>"$name.err" \
 		3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- &
 	PIDS[$name]=$!

@@ -372,9 +372,11 @@ refused() {
 
 @test "a command that does not read slows nobody else" {
 	# the first one stops, with its socket full in both directions
-	listen_bg tool -k 127.0.0.1 0 -c '[ "$TCPREMOTEIP" = 127.0.0.1 ] || exec sleep 1000; exec cat'
+	listen_bg tool -k 127.0.0.1 0 -c \
+		'[ "$TCPREMOTEIP" = 127.0.0.1 ] || { echo $$ >asleep; exec sleep 1000; }; exec cat'
 	start_bg stopped "$HELPERS/peer" -s 127.0.0.9 connect "$PORT" stuff touch:stuffed hold
 	wait_for test -e stuffed
+	PIDS[asleep]=$(<asleep)
 	random sent 1048576
 	returns 0 "$TCPTOOL" connect 127.0.0.1 "$PORT" <sent
 	cmp sent out
