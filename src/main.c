@@ -1,5 +1,6 @@
 /* tcptool: pick the command, run it, end as it says. All else is in the rooms beside this file. */
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <string.h>
 
@@ -31,6 +32,14 @@ static int run_command(int argc, char **argv)
 	return EXIT_USAGE;
 }
 
+/* What is large comes from the system and goes back to it at once, however often: see mallopt(3). */
+static void return_large_pieces(void)
+{
+#ifdef M_MMAP_THRESHOLD
+	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+#endif
+}
+
 int main(int argc, char **argv)
 {
 	int status;
@@ -38,6 +47,7 @@ int main(int argc, char **argv)
 	if (fd_open_standard() < 0)
 		return EXIT_LOCAL;
 	signals_ignore_pipe();
+	return_large_pieces();
 	status = run_command(argc - 1, argv + 1);
 	if (status <= EXIT_RAISE)
 		return status;

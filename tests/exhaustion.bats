@@ -290,3 +290,57 @@ SOMEBODY=54321
 no_children() {
 	! grep -q "^PPid:[[:space:]]*${PIDS[$1]}\$" /proc/[0-9]*/status 2>/dev/null
 }
+
+# --- memory ---------------------------------------------------------------------------------------
+
+NO_MEMORY='^tcptool: cannot accept: Cannot allocate memory; waiting for better times$'
+
+# stop_growing NAME: a background command gets hardly more memory than it has now: some for its stack.
+stop_growing() {
+	local kilobytes
+	slow_build && skip "a sanitizer's memory cannot be limited"
+	command -v prlimit >/dev/null || skip "no prlimit"
+	kilobytes=$(awk '/^VmSize:/ { print $2 }' "/proc/${PIDS[$1]}/status")
+	prlimit --pid "${PIDS[$1]}" --as="$(((kilobytes + 96) * 1024))"
+}
+
+@test "--forward without any more memory: 150 connections, more than it has room for, are all served" {
+	random sent 1000000
+	start_bg upstream "$TCPTOOL" listen -k -m 1000 --port-file=upstream.port 127.0.0.1 0 -c 'cat; cat sent'
+	wait_port upstream.port
+	listen_bg tool -k -m 1000 --forward="127.0.0.1:$PORT" 127.0.0.1 0
+	"$TCPTOOL" connect 127.0.0.1 "$PORT" </dev/null | cmp - sent
+	stop_growing tool
+	for ((i = 0; i < 150; i++)); do
+		start_bg "c$i" "$HELPERS/peer" connect "$PORT" send:w expect:w wait:go shut "sink:got$i"
+	done
+	wait_for grep -q "$NO_MEMORY" tool.err
+	# it has something to do at first, and then nothing
+	wait_for calm tool
+	touch go
+	for ((i = 0; i < 150; i++)); do
+		ends 0 "c$i"
+		cmp "got$i" sent
+	done
+	# it runs out more than once, but does not say so for each connection, and nothing else
+	[ "$(wc -l <tool.err)" -lt 20 ]
+	fails grep -v "$NO_MEMORY" tool.err
+	kill -TERM "${PIDS[tool]}"
+	ends 143 tool
+}
+
+@test "--greet without any more memory: 40 guests are greeted" {
+	listen_bg tool -k --greet=hi 127.0.0.1 0
+	talk "$PORT" 'expect:hi\0' 'send:first\0' eof
+	stop_growing tool
+	for ((i = 0; i < 40; i++)); do
+		start_bg "c$i" "$HELPERS/peer" connect "$PORT" 'expect:hi\0' "send:$i\0" eof
+	done
+	for ((i = 0; i < 40; i++)); do
+		ends 0 "c$i"
+	done
+	fails grep -v "$NO_MEMORY" tool.err
+	[ "$(wc -l <tool.out)" -eq 41 ]
+	kill -TERM "${PIDS[tool]}"
+	ends 143 tool
+}

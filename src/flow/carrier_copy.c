@@ -6,6 +6,9 @@
 
 #define CHUNK_BYTES ((size_t)256 * 1024)
 
+/* Without memory for a buffer it asks again after this time. */
+#define LEASE_PAUSE (10 * NSEC_PER_MSEC)
+
 /* Only what can block is worth waiting for; a short read of a file is just its end drawing near. */
 static bool can_block(enum fd_kind kind)
 {
@@ -61,6 +64,15 @@ static size_t inject(struct flow *f)
 	return 0;
 }
 
+/* Memory has run out. It is short for as long as others have it; if none have, it will stay so. */
+static ssize_t wait_for_buffer(struct flow *f)
+{
+	if (!lease_is_worth_waiting())
+		return -ENOMEM;
+	f->resume_at = clock_now() + LEASE_PAUSE;
+	return -EAGAIN;
+}
+
 static ssize_t copy_fill(struct flow *f)
 {
 	bool maps = any_maps(f);
@@ -70,7 +82,9 @@ static ssize_t copy_fill(struct flow *f)
 	if (!f->buffer)
 		f->buffer = lease_buffer();
 	if (!f->buffer)
-		return -ENOMEM;
+		return wait_for_buffer(f);
+	if (wanted > lease_share())
+		wanted = lease_share();
 	f->at = 0;
 	f->held = inject(f);
 	if (f->held > 0)

@@ -11,23 +11,45 @@
 
 static struct buffer *buffers;
 static struct pipe *pipes;
-static int buffers_kept, pipes_kept, pipes_out;
+static int buffers_kept, buffers_out, pipes_kept, pipes_out;
 
 struct buffer *lease_buffer(void)
 {
 	struct buffer *b = buffers;
 
-	if (!b)
-		return malloc(sizeof *b);
-	buffers = b->next;
-	buffers_kept--;
+	if (b) {
+		buffers = b->next;
+		buffers_kept--;
+	} else {
+		b = malloc(sizeof *b);
+	}
+	if (b)
+		buffers_out++;
 	return b;
+}
+
+bool lease_reserve(void)
+{
+	if (!buffers && buffers_out == 0)
+		lease_return_buffer(lease_buffer());
+	return buffers || buffers_out > 0;
+}
+
+bool lease_is_worth_waiting(void)
+{
+	return buffers_out > 0;
+}
+
+size_t lease_share(void)
+{
+	return buffers_out > LEASE_BUFFERS_FULL ? LEASE_SHARE_LEAST : LEASE_BYTES;
 }
 
 void lease_return_buffer(struct buffer *b)
 {
 	if (!b)
 		return;
+	buffers_out--;
 	if (buffers_kept >= BUFFERS_KEPT) {
 		free(b);
 		return;
@@ -98,19 +120,37 @@ void lease_discard_pipe(struct pipe *p)
 	free_pipe(p);
 }
 
-void lease_close(void)
+/* Frees the buffers that are kept, but for so many. */
+static void keep_buffers(int most)
 {
-	while (buffers) {
+	while (buffers_kept > most) {
 		struct buffer *b = buffers;
 
 		buffers = b->next;
+		buffers_kept--;
 		free(b);
 	}
+}
+
+static void free_pipes(void)
+{
 	while (pipes) {
 		struct pipe *p = pipes;
 
 		pipes = p->next;
+		pipes_kept--;
 		free_pipe(p);
 	}
-	buffers_kept = pipes_kept = 0;
+}
+
+void lease_trim(void)
+{
+	keep_buffers(1);
+	free_pipes();
+}
+
+void lease_close(void)
+{
+	keep_buffers(0);
+	free_pipes();
 }

@@ -5,6 +5,7 @@
 #ifndef FLOW_LEASE_H
 #define FLOW_LEASE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* The size of every buffer, and the most that a leased pipe can hold: so a pipe fits into a buffer. */
@@ -12,6 +13,13 @@
 
 /* Pipes out at a time. Each takes two descriptors, which connections may need more: beyond that, copy. */
 #define LEASE_PIPES_MOST 256
+
+/*
+ * Buffers out at a time that may be filled whole, and what of each other one may be: thousands of readers
+ * that have stopped then hold 16 KiB each, and the speed of the few that run does not suffer.
+ */
+#define LEASE_BUFFERS_FULL 64
+#define LEASE_SHARE_LEAST ((size_t)16 * 1024)
 
 struct buffer {
 	struct buffer *next; /* the pool's own */
@@ -27,6 +35,15 @@ struct pipe {
 /* Borrows a buffer; NULL when memory has run out. Untouched pages of it cost nothing. */
 struct buffer *lease_buffer(void);
 
+/* Makes sure that there is one at least, kept or on loan: so who needs one can wait for it. */
+bool lease_reserve(void);
+
+/* When lease_buffer() had none: are some on loan, one of which may come back? */
+bool lease_is_worth_waiting(void);
+
+/* The bytes to put at most into a buffer that is borrowed now: so what all of them hold stays small. */
+size_t lease_share(void);
+
 /* Takes a buffer back; NULL is fine. A few are kept for the next, the rest are freed. */
 void lease_return_buffer(struct buffer *);
 
@@ -38,6 +55,9 @@ void lease_return_pipe(struct pipe *);
 
 /* Takes a pipe back that may still hold bytes: nobody else may ever see them. */
 void lease_discard_pipe(struct pipe *);
+
+/* Frees what the pools keep, but for one buffer: there is always one for those that are under way. */
+void lease_trim(void);
 
 /* Frees what the pools keep. */
 void lease_close(void);

@@ -66,7 +66,7 @@ static enum stage_result reach(struct session *s, nsec now)
 	int r;
 
 	if (!s->dial && begin(s, now) < 0)
-		return session_fail(s, EXIT_RESOURCES, "%s", strerror(ENOMEM));
+		return session_await_memory(s, now);
 	r = dial_step(s->dial);
 	if (r == -EAGAIN)
 		return STAGE_WAIT;

@@ -12,6 +12,8 @@
 #include "base/exitcode.h"
 #include "session/session.h"
 
+/* A message takes so much room at first, for most are short, and at last. */
+#define MESSAGE_ROOM ((size_t)512)
 #define MESSAGE_MOST ((size_t)64 * 1024)
 #define TIME_LIMIT (10 * NSEC_PER_SEC)
 
@@ -24,10 +26,10 @@ enum part { SEND, RECEIVE, PRINT, FINISHED };
 struct greeting {
 	int step;     /* index into the role's parts */
 	size_t done;  /* bytes of this part that are done */
-	size_t length; /* of what was received */
 	char *text;   /* what to send, its NUL byte included */
 	size_t text_length;
-	char message[];
+	char *message; /* what was received */
+	size_t length, room;
 };
 
 /* Writes `format` with %a, %p and %% replaced into *out, if it is not NULL; returns the length. */
@@ -58,18 +60,19 @@ static size_t expand(const struct session *s, const char *format, char *out)
 static int set_up(struct session *s)
 {
 	const char *format = s->settings->greeting;
-	struct greeting *g = malloc(sizeof *g + MESSAGE_MOST + 1);
+	struct greeting *g = calloc(1, sizeof *g);
 
 	if (!g)
 		return -ENOMEM;
-	memset(g, 0, sizeof *g);
-	s->greeting = g;
 	if (!format)
 		format = s->incoming ? welcome : hello;
 	g->text_length = expand(s, format, NULL) + 1;
 	g->text = malloc(g->text_length);
-	if (!g->text)
+	if (!g->text) {
+		free(g);
 		return -ENOMEM;
+	}
+	s->greeting = g;
 	expand(s, format, g->text);
 	g->text[g->text_length - 1] = '\0';
 	stream_fd_open(&s->stdio, -1, STDOUT_FILENO, true);
@@ -105,15 +108,33 @@ static enum stage_result message_ends(struct greeting *g, size_t length)
 	return STAGE_DONE;
 }
 
-static enum stage_result receive(struct session *s)
+/* Makes room for more of the message, which has filled what there is. Returns 0 or -ENOMEM. */
+static int make_room(struct greeting *g)
+{
+	size_t room = g->room ? g->room * 2 : MESSAGE_ROOM;
+	char *message;
+
+	if (room > MESSAGE_MOST)
+		room = MESSAGE_MOST + 1;
+	message = realloc(g->message, room);
+	if (!message)
+		return -ENOMEM;
+	g->message = message;
+	g->room = room;
+	return 0;
+}
+
+static enum stage_result receive(struct session *s, nsec now)
 {
 	struct greeting *g = s->greeting;
 
 	for (;;) {
-		ssize_t got = s->remote->ops->read(s->remote, g->message + g->done,
-						   MESSAGE_MOST + 1 - g->done);
 		const char *end;
+		ssize_t got;
 
+		if (g->done == g->room && make_room(g) < 0)
+			return session_await_memory(s, now);
+		got = s->remote->ops->read(s->remote, g->message + g->done, g->room - g->done);
 		if (got == -EAGAIN) {
 			session_want(s, s->remote->rfd, s->remote->rwait);
 			return STAGE_WAIT;
@@ -191,13 +212,13 @@ static enum stage_result print(struct session *s)
 
 /* --- the exchange --- */
 
-static enum stage_result step_part(struct session *s, enum part part)
+static enum stage_result step_part(struct session *s, nsec now, enum part part)
 {
 	switch (part) {
 	case SEND:
 		return send_text(s);
 	case RECEIVE:
-		return receive(s);
+		return receive(s, now);
 	default:
 		return print(s);
 	}
@@ -210,12 +231,12 @@ static enum stage_result step_role(struct session *s, nsec now, const enum part 
 	char text[32];
 
 	if (!s->greeting && set_up(s) < 0)
-		return session_fail(s, EXIT_RESOURCES, "%s", strerror(ENOMEM));
+		return session_await_memory(s, now);
 	g = s->greeting;
 	if (s->quit_at == NSEC_NEVER)
 		s->quit_at = clock_after(now, limit);
 	for (; parts[g->step] != FINISHED; g->step++, g->done = 0) {
-		enum stage_result r = step_part(s, parts[g->step]);
+		enum stage_result r = step_part(s, now, parts[g->step]);
 
 		if (r == STAGE_FAILED)
 			return r;
@@ -252,6 +273,7 @@ static void leave(struct session *s)
 	if (!s->greeting)
 		return;
 	free(s->greeting->text);
+	free(s->greeting->message);
 	free(s->greeting);
 	s->greeting = NULL;
 }

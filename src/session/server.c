@@ -27,6 +27,9 @@
 #define SESSION_FDS 4
 #define OTHER_FDS (2 * LEASE_PIPES_MOST + 64)
 
+/* The memory that a session takes at first, and some to spare; without buffers. */
+#define SESSION_BYTES ((size_t)16 * 1024)
+
 struct server {
 	const struct server_settings *settings;
 	struct listener *listener;
@@ -159,10 +162,19 @@ static void reap(struct server *v)
 
 /* --- their beginnings --- */
 
+/* A session is going to take a few more pieces, and a buffer once bytes come: are they to be had? */
+static bool is_memory_left(void)
+{
+	void *volatile pieces = malloc(SESSION_BYTES);
+
+	free(pieces);
+	return pieces && lease_reserve();
+}
+
 /* Makes a connection a session. Returns 0, or -errno with the socket still open. */
 static int begin_session(struct server *v, int sock, const struct endpoint *peer)
 {
-	struct served *served = malloc(sizeof *served);
+	struct served *served = is_memory_left() ? malloc(sizeof *served) : NULL;
 
 	if (!served)
 		return -ENOMEM;
@@ -203,7 +215,7 @@ static void pause_accepting(struct server *v, int error, nsec now)
 		diag_failure("cannot accept: %s; waiting for better times", strerror(-error));
 	v->exhausted = true;
 	/* what is kept in reserve may be just what is lacking */
-	lease_close();
+	lease_trim();
 	v->paused_until = clock_after(now, EXHAUSTED_PAUSE);
 }
 

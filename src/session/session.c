@@ -18,6 +18,9 @@
 #define FIRST_LOOK NSEC_PER_MSEC
 #define LAST_LOOK (32 * NSEC_PER_MSEC)
 
+/* The pause before another try to get memory. */
+#define MEMORY_PAUSE (50 * NSEC_PER_MSEC)
+
 /* --- what it waits for --- */
 
 /* The watch of `fd`, or a free one: what was forgotten has left gaps in front of others. */
@@ -69,6 +72,14 @@ void session_look_again(struct session *s, nsec now)
 	if (s->settle_pause > LAST_LOOK)
 		s->settle_pause = LAST_LOOK;
 	session_wake_at(s, now + s->settle_pause);
+}
+
+enum stage_result session_await_memory(struct session *s, nsec now)
+{
+	if (!s->incoming)
+		return session_fail(s, EXIT_RESOURCES, "%s", strerror(ENOMEM));
+	session_wake_at(s, now + MEMORY_PAUSE);
+	return STAGE_WAIT;
 }
 
 bool session_got_error(const struct session *s, int fd)

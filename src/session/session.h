@@ -154,6 +154,12 @@ void session_wake_at(struct session *s, nsec when);
 /* ... when `f` can go on. */
 void session_want_flow(struct session *s, const struct flow *f, nsec now);
 
+/*
+ * ... in a moment, since memory is lacking to begin: other connections will give some back. Who is the
+ * only one, because it was us who connected, fails. Returns what the stage is to return.
+ */
+enum stage_result session_await_memory(struct session *s, nsec now);
+
 /* ... soon, to see whether more has been acknowledged; no event tells. Each time a little later. */
 void session_look_again(struct session *s, nsec now);
 

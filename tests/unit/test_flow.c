@@ -504,9 +504,54 @@ static void check_beginnings(void)
 	flow_close(&f);
 }
 
+/* --- what flows whose readers have stopped hold --- */
+
+static ssize_t endless_read(struct stream *s, void *buf, size_t n)
+{
+	(void)s;
+	(void)buf;
+	return (ssize_t)n;
+}
+
+static ssize_t stopped_write(struct stream *s, const void *buf, size_t n)
+{
+	(void)s;
+	(void)buf;
+	(void)n;
+	return -EAGAIN;
+}
+
+static const struct stream_ops endless = {.read = endless_read}, stopped = {.write = stopped_write};
+
+#define STOPPED_FLOWS (LEASE_BUFFERS_FULL + 200)
+
+/* Nobody bounds how many readers stop: what is held for them all has to be little. */
+static void check_stopped(void)
+{
+	static struct flow flows[STOPPED_FLOWS];
+	struct stream src = {.ops = &endless, .rkind = FD_SOCKET}, dst = {.ops = &stopped};
+	size_t first, last;
+
+	for (int i = 0; i < STOPPED_FLOWS; i++) {
+		flow_init(&flows[i], &src, &dst);
+		flow_step(&flows[i]);
+	}
+	first = flows[0].held;
+	last = flows[STOPPED_FLOWS - 1].held;
+	point(first > LEASE_SHARE_LEAST && last == LEASE_SHARE_LEAST,
+	      "many that are stopped hold little each: %zu bytes, then %zu", first, last);
+	for (int i = 0; i < STOPPED_FLOWS; i++)
+		flow_cut(&flows[i]);
+	flow_init(&flows[0], &src, &dst);
+	flow_step(&flows[0]);
+	point(flows[0].held == first, "and once they are gone one holds as much as before");
+	flow_cut(&flows[0]);
+}
+
 int main(void)
 {
 	check_beginnings();
+	check_stopped();
 	for (size_t i = 0; i < COUNT(kinds); i++)
 		check_kind(&kinds[i]);
 	lease_close();
