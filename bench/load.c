@@ -152,8 +152,9 @@ static int measure(const char *file, char **argv)
 	f = fopen(file, "a");
 	if (!f)
 		die(file);
-	fprintf(f, "%.6f %.6f %ld %ld %ld\n", now() - began, seconds(&used.ru_utime) + seconds(&used.ru_stime),
-		used.ru_nvcsw + used.ru_nivcsw, used.ru_maxrss, (long)WEXITSTATUS(status));
+	fprintf(f, "%.6f %.6f %ld %ld %ld\n", now() - began,
+		seconds(&used.ru_utime) + seconds(&used.ru_stime), used.ru_nvcsw + used.ru_nivcsw,
+		used.ru_maxrss, (long)WEXITSTATUS(status));
 	fclose(f);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }

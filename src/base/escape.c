@@ -6,7 +6,10 @@
 static size_t escape_one(unsigned char c, char *to)
 {
 	static const char hex[] = "0123456789abcdef";
-	const char *named = c == '\n' ? "\\n" : c == '\r' ? "\\r" : c == '\t' ? "\\t" : c == '\\' ? "\\\\" : NULL;
+	const char *named = c == '\n' ? "\\n" :
+			    c == '\r' ? "\\r" :
+			    c == '\t' ? "\\t" :
+			    c == '\\' ? "\\\\" : NULL;
 
 	if (named) {
 		memcpy(to, named, 2);

@@ -87,8 +87,8 @@ static const struct option_row table[] = {
 	 "serve at most N at a time (100), let more wait", NULL, "COMMAND shell forward greet"},
 	{"max-per-host", 0, NUMBER, IN_LISTEN, AT(server.max_per_host), 0, 1, 1000000, "N",
 	 "serve at most N of one address at a time, close more", NULL, "COMMAND shell forward greet"},
-	{"allow", 0, LIST, IN_LISTEN, AT(rules.allow), 0, 0, 0, "CIDR", "serve these addresses, refuse others",
-	 NULL, NULL},
+	{"allow", 0, LIST, IN_LISTEN, AT(rules.allow), 0, 0, 0, "CIDR",
+	 "serve these addresses, refuse others", NULL, NULL},
 	{"deny", 0, LIST, IN_LISTEN, AT(rules.deny), 0, 0, 0, "CIDR", "refuse these addresses, whatever else",
 	 NULL, NULL},
 	{"allow-file", 0, LIST, IN_LISTEN, AT(rules.allow_files), 0, 0, 0, "FILE",
@@ -116,10 +116,11 @@ static const struct option_row table[] = {
 	{"numeric", 'n', FLAG, IN_BOTH, AT(numeric), 0, 0, 0, NULL, "look up no names", NULL, NULL},
 
 	/* health checks */
-	{"send", 0, STRING, IN_CONNECT, AT(send), 0, 0, 0, "TEXT", "send TEXT, with C's escapes, in place of stdin",
-	 "recv-only greet check COMMAND shell", NULL},
+	{"send", 0, STRING, IN_CONNECT, AT(send), 0, 0, 0, "TEXT",
+	 "send TEXT, with C's escapes, in place of stdin", "recv-only greet check COMMAND shell", NULL},
 	{"expect", 0, STRING, IN_CONNECT, AT(expect), 0, 0, 0, "REGEX",
-	 "succeed when this shows up in what is received", ONLY_RELAY " greet check COMMAND shell " SHAPING, NULL},
+	 "succeed when this shows up in what is received", ONLY_RELAY " greet check COMMAND shell " SHAPING,
+	 NULL},
 	{"settle", 0, TIME, IN_CONNECT, AT(settle), 0, 1, 0, "TIME",
 	 "with --check: what closes within TIME is dropped", NULL, "check"},
 
@@ -139,8 +140,8 @@ static const struct option_row table[] = {
 	 "tell each step; twice: each attempt, and TCP_INFO", "quiet", NULL},
 	{"hexdump", 'x', FLAG, IN_BOTH, AT(hexdump), 0, 0, 0, NULL,
 	 "show what is sent and received, on stderr", "check COMMAND shell trace", NULL},
-	{"trace", 'o', STRING, IN_BOTH, AT(trace_file), 0, 0, 0, "FILE", "write down what is sent and received",
-	 "check COMMAND shell", NULL},
+	{"trace", 'o', STRING, IN_BOTH, AT(trace_file), 0, 0, 0, "FILE",
+	 "write down what is sent and received", "check COMMAND shell", NULL},
 	{"trace-format", 0, STRING, IN_BOTH, AT(trace_format), 0, 0, 0, "FORMAT",
 	 "hex, raw, jsonl or pcapng (by FILE's ending)", NULL, "trace"},
 	{"report", 0, OPTIONAL_STRING, IN_BOTH, AT(report_file), AT(report), 0, 0, "FILE",
@@ -149,14 +150,14 @@ static const struct option_row table[] = {
 	 "show a meter, if stderr is a terminal", "check COMMAND shell greet forward expect", NULL},
 
 	/* shaping */
-	{"crlf", 'C', FLAG, IN_BOTH, AT(session.shaping.crlf), 0, 0, 0, NULL, "send LF as CRLF", NO_FLOWS " forward",
-	 NULL},
+	{"crlf", 'C', FLAG, IN_BOTH, AT(session.shaping.crlf), 0, 0, 0, NULL, "send LF as CRLF",
+	 NO_FLOWS " forward", NULL},
 	{"telnet", 't', FLAG, IN_BOTH, AT(session.shaping.telnet), 0, 0, 0, NULL, "refuse TELNET's options",
 	 NO_FLOWS " forward", NULL},
 	{"limit-rate", 0, SIZE, IN_BOTH, AT(session.shaping.rate), 0, 1, INT64_MAX / 2, "SIZE",
 	 "move at most SIZE bytes a second each way", NO_FLOWS, NULL},
-	{"delay", 0, TIME, IN_BOTH, AT(session.shaping.delay), 0, 1, 0, "TIME", "pause so long behind each line sent",
-	 NO_FLOWS " forward", NULL},
+	{"delay", 0, TIME, IN_BOTH, AT(session.shaping.delay), 0, 1, 0, "TIME",
+	 "pause so long behind each line sent", NO_FLOWS " forward", NULL},
 	{"chunk", 0, SIZE, IN_BOTH, AT(session.shaping.chunk), 0, 1, INT32_MAX, "SIZE",
 	 "send at most SIZE bytes a write", NO_FLOWS " forward", NULL},
 	{"sockopt", 'O', LIST, IN_BOTH, AT(options), 0, 0, 0, "NAME[=VALUE]",
@@ -282,7 +283,8 @@ static int store(struct settings *s, const struct option_row *row, const char *w
 		return num_parse(word, row->min, row->max, at) < 0 ? bad_number(s, row, word) : 0;
 	case SIZE:
 		if (num_size(word, row->min, row->max, at) < 0)
-			return usage(s, "--%s: '%.100s' is not a size such as 64k, 1M or 2G", row->name, word);
+			return usage(s, "--%s: '%.100s' is not a size such as 64k, 1M or 2G", row->name,
+				     word);
 		return 0;
 	case OPTIONAL_TIME:
 		*also = true;
@@ -568,7 +570,8 @@ int options_help(enum command_set command)
 		       "Wait for a connection; join it to stdin and stdout, or to COMMAND.\n\n");
 	else
 		printf("usage: tcptool connect [OPTION]... HOST PORT [-- COMMAND [ARG]...]\n"
-		       "       tcptool connect --check [OPTION]... HOST PORTS | HOST:PORT... [-- COMMAND [ARG]...]\n"
+		       "       tcptool connect --check [OPTION]... HOST PORTS | HOST:PORT... "
+		       "[-- COMMAND [ARG]...]\n"
 		       "Make a connection; join it to stdin and stdout, or to COMMAND.\n\n");
 	for (size_t i = 0; i < OPTIONS; i++)
 		if (table[i].in & command)

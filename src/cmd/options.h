@@ -66,7 +66,8 @@ static inline bool settings_command(const struct settings *s)
 /*
  * Parses argv[1...] for `command`, argv[0] being its name, into *s. Sets how much diagnostics say.
  * Prints --help itself. Returns 0, or EXIT_USAGE after one line on stderr. *s points into argv and
- * owns the lists that it makes of them: options_free(). With s->help the help has been printed and nothing is left to do.
+ * owns the lists that it makes of them: options_free(). With s->help the help has been printed and
+ * nothing is left to do.
  */
 int options_parse(struct settings *s, enum command_set command, int argc, char **argv);
 

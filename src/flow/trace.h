@@ -52,7 +52,10 @@ struct trace_connection *trace_begin(struct trace *, uint64_t number, bool incom
 /* `n` bytes have gone that way. */
 void trace_bytes(struct trace_connection *, enum trace_direction, const void *bytes, size_t n);
 
-/* That direction has come to its end; told again, it is ignored. A reset, which comes from that side, ends both. */
+/*
+ * That direction has come to its end; told again, it is ignored. A reset, which comes from that side,
+ * ends both.
+ */
 void trace_end(struct trace_connection *, enum trace_direction, enum trace_ending);
 
 /* The connection is over; `how` in words ("closed", "Connection reset by peer"). Frees it. */

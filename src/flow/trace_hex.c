@@ -68,8 +68,8 @@ static size_t line(char mark, uint64_t offset, const unsigned char *b, size_t n,
 static void begin(struct trace_connection *c)
 {
 	size_t n = head(c, '=', true, "%s %s port %u %s %s port %u\n",
-			 c->incoming ? "accepted from" : "connected to",
-			c->peer.text, c->peer.port, c->incoming ? "at" : "from", c->local.text, c->local.port);
+			c->incoming ? "accepted from" : "connected to", c->peer.text, c->peer.port,
+			c->incoming ? "at" : "from", c->local.text, c->local.port);
 
 	trace_write_text(c->trace, c->trace->scratch, n);
 }

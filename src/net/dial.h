@@ -42,7 +42,7 @@ struct dial {
 	/* the outcome */
 	int sock;                /* the connected socket; the caller takes it (and sets -1) */
 	struct endpoint peer;    /* whom it reached */
-	int lost;                /* -errno when the peer has reset it since; what it had sent can still be read */
+	int lost;                /* -errno when the peer has reset it since: first read what it had sent */
 	int error;               /* -errno of the most telling failure, 0 for a failed look-up */
 	bool out_of_time;        /* the budget has passed: -w */
 	nsec look_up_began, looked_up, connected; /* of the last round */

@@ -50,9 +50,9 @@ int listener_watch(struct listener *, struct task *task, bool on);
 
 /*
  * Takes one waiting connection: its socket (non-blocking, close-on-exec, prepared as sockopt_prepare()
- * does), the caller's from now on, and its peer's address; -EAGAIN when none waits; -EMFILE, -ENFILE, -ENOBUFS or -ENOMEM when there is
- * one but the means are lacking; another -errno when the socket itself is useless. One that vanished
- * while it waited is passed over: accept(2).
+ * does), the caller's from now on, and its peer's address; -EAGAIN when none waits; -EMFILE, -ENFILE,
+ * -ENOBUFS or -ENOMEM when there is one but the means are lacking; another -errno when the socket itself
+ * is useless. One that vanished while it waited is passed over: accept(2).
  */
 int listener_accept(struct listener *, struct endpoint *peer);
 

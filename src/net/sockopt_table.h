@@ -1,4 +1,7 @@
-/* Socket options by name: -O NAME[=VALUE]. One table says what each is; see tcp(7), ip(7), ipv6(7), socket(7). */
+/*
+ * Socket options by name: -O NAME[=VALUE]. One table says what each is; see tcp(7), ip(7), ipv6(7) and
+ * socket(7).
+ */
 #ifndef NET_SOCKOPT_TABLE_H
 #define NET_SOCKOPT_TABLE_H
 
@@ -32,7 +35,7 @@ int sockopt_parse(const char *word, struct sockopt *out, char *reason, size_t si
  */
 int sockopts_set(int sock, int family, const struct sockopts *, const char **failed);
 
-/* Tries all of them on a socket that is thrown away: what the kernel refuses is known before any peer is met. */
+/* Tries all of them on a socket that is thrown away: what the kernel refuses is known before any peer is. */
 int sockopts_try(int family, const struct sockopts *, const char **failed);
 
 /* The protocol for socket(2): IPPROTO_MPTCP when that was asked for, else 0. */

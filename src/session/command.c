@@ -17,9 +17,9 @@
 
 /* What describes a connection is ours to say; what is left of an outer server would be a lie. */
 static const char *const not_inherited[] = {
-	"PROTO",	 "TCPLOCALIP",	  "TCPLOCALPORT",  "TCPLOCALHOST", "TCPREMOTEIP", "TCPREMOTEPORT",
-	"TCPREMOTEHOST", "TCPREMOTEINFO", "TCPCONNNUM",	   "LISTEN_FDS",   "LISTEN_PID",  "LISTEN_FDNAMES",
-	"NOTIFY_SOCKET",
+	"PROTO",         "TCPLOCALIP",     "TCPLOCALPORT",  "TCPLOCALHOST", "TCPREMOTEIP",
+	"TCPREMOTEPORT", "TCPREMOTEHOST",  "TCPREMOTEINFO", "TCPCONNNUM",   "LISTEN_FDS",
+	"LISTEN_PID",    "LISTEN_FDNAMES", "NOTIFY_SOCKET",
 };
 
 static bool is_inherited(const char *entry)

@@ -5,7 +5,7 @@
 struct dial;
 struct session;
 
-/* Writes the report of `s`, over or not, to the descriptor `fd`. A failure is the caller's to ignore: 0 or -errno. */
+/* Writes the report of `s`, over or not, to the descriptor `fd`. Returns 0 or -errno. */
 int report_write(const struct session *s, int fd);
 
 /* Keeps what the report will say of a dial that has ended, either way: look-up, addresses, durations. */

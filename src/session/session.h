@@ -138,8 +138,9 @@ struct session {
 };
 
 /*
- * Makes `s` a session, connection `number` of its run, and wakes it. `sock` is an accepted connection from `peer`, the session's from
- * now on; or -1 for a plan that begins with stage_dial. The settings must outlive it.
+ * Makes `s` a session, connection `number` of its run, and wakes it. `sock` is an accepted connection
+ * from `peer`, the session's from now on; or -1 for a plan that begins with stage_dial. The settings must
+ * outlive it.
  */
 void session_start(struct session *s, const struct session_settings *, uint64_t number, int sock,
 		   const struct endpoint *peer, void (*ended)(struct session *));

@@ -215,10 +215,11 @@ static void stop_taking(void)
 static void pump(struct way *out, struct way *in, const char *in_kind)
 {
 	while (out->from >= 0 || in->from >= 0 || out->to >= 0 || in->to >= 0) {
-		struct pollfd p[4] = {{.fd = out->given < size || !out->hold_end ? out->from : -1, .events = POLLOUT},
-				      {.fd = in->given < size || !in->hold_end ? in->from : -1, .events = POLLOUT},
-				      {.fd = out->to, .events = POLLIN},
-				      {.fd = in->to, .events = POLLIN}};
+		struct pollfd p[4] = {
+			{.fd = out->given < size || !out->hold_end ? out->from : -1, .events = POLLOUT},
+			{.fd = in->given < size || !in->hold_end ? in->from : -1, .events = POLLOUT},
+			{.fd = out->to, .events = POLLIN},
+			{.fd = in->to, .events = POLLIN}};
 
 		/* the peer of a terminal ends first, once it has got all */
 		if (out->taken == size)

@@ -347,7 +347,8 @@ static const struct value *follow(const char *ref)
 static bool check_keyword(const struct value *v, const struct value *schema, const struct value *k,
 			  const char *where)
 {
-	static const char *const silent[] = {"$schema", "$id", "$defs", "title", "description", "then", "else"};
+	static const char *const silent[] = {"$schema",     "$id",  "$defs", "title",
+					     "description", "then", "else"};
 
 	for (size_t i = 0; i < sizeof silent / sizeof *silent; i++)
 		if (strcmp(k->key, silent[i]) == 0)

@@ -357,8 +357,8 @@ static void check_file(const char *text, size_t length, int result, int line, in
 	}
 	close(fd);
 	r = access_add_file(&l, path, &at);
-	point(r == result && at == line && (r < 0 || l.count == rules), "file: %s (%d, line %d, %d rules)", what,
-	      r, at, l.count);
+	point(r == result && at == line && (r < 0 || l.count == rules), "file: %s (%d, line %d, %d rules)",
+	      what, r, at, l.count);
 	unlink(path);
 	free(l.rules);
 }
@@ -374,7 +374,8 @@ static void check_files(void)
 	CHECK_FILE("", 0, 0, 0, "empty");
 	CHECK_FILE("\n\n# nobody\n   \t\n", 0, 0, 0, "comments and blanks");
 	CHECK_FILE("10.0.0.0/8\n::1\n", 0, 0, 2, "two rules");
-	CHECK_FILE("  10.0.0.0/8\t# the office\r\n\t::1  ", 0, 0, 2, "blanks, a comment, CR, no newline at the end");
+	CHECK_FILE("  10.0.0.0/8\t# the office\r\n\t::1  ", 0, 0, 2,
+		   "blanks, a comment, CR, no newline at the end");
 	CHECK_FILE("10.0.0.0/8\n\n10.0.0.1/8\n", -EINVAL, 3, 0, "a wrong rule in line 3");
 	CHECK_FILE("10.0.0.0/8 11.0.0.0/8\n", -EINVAL, 1, 0, "two rules in a line");
 	CHECK_FILE("10.0.0.0/8,\n", -EINVAL, 1, 0, "a comma");
