@@ -80,6 +80,12 @@ load helpers
 	returns 0 "$TCPTOOL" connect --expect=ready 127.0.0.1 "$PORT"
 }
 
+@test "once the answer has come nothing else matters, not even what the peer has not read" {
+	peer_bg deaf -r 4096 send:ready hold
+	returns 0 "$TCPTOOL" connect --deadline=5 --send="$(head -c 100000 /dev/zero | tr '\0' x)" --expect=ready 127.0.0.1 "$PORT"
+	[ ! -s err ]
+}
+
 @test "a peer that talks before it has read what is sent blocks nothing" {
 	random much 4000000
 	peer_bg peer -r 4096 file:much shut sink

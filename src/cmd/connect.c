@@ -16,8 +16,7 @@
 
 static const struct stage *const plan_relay[] = {&stage_dial, &stage_relay, &stage_settle, NULL};
 static const struct stage *const plan_greet[] = {&stage_dial, &stage_greet_guest, &stage_settle, NULL};
-
-static const struct stage *const plan_expect[] = {&stage_dial, &stage_expect, &stage_settle, NULL};
+static const struct stage *const plan_expect[] = {&stage_dial, &stage_expect, NULL};
 static const struct stage *const plan_command[] = {&stage_dial, &stage_command, NULL};
 
 static void session_ended(struct session *s)

@@ -14,6 +14,9 @@
 #define WINDOW_BYTES ((size_t)64 * 1024)
 #define SHOWN_BYTES 100
 
+/* Who goes on talking when the answer has come is listened to for so many reads. */
+#define PARTING_READS 16
+
 struct expecting {
 	size_t sent;   /* bytes of the text to send that are gone */
 	size_t length; /* bytes in the window */
@@ -77,6 +80,22 @@ static bool matches(const struct session *s)
 	return regexec(&s->settings->expect->pattern, e->window, 0, NULL, flags) == 0;
 }
 
+/*
+ * Found, and that is all that was asked: what becomes of the connection now is no failure. We part with a
+ * FIN, and leave nothing unread that would turn it into a reset.
+ */
+static enum stage_result met(struct session *s)
+{
+	ssize_t got = 1;
+
+	s->remote->ops->shut(s->remote);
+	for (int i = 0; i < PARTING_READS && got > 0; i++) {
+		got = s->remote->ops->read(s->remote, s->expecting->window, WINDOW_BYTES);
+		s->in.moved += got > 0 ? (uint64_t)got : 0;
+	}
+	return STAGE_DONE;
+}
+
 /* Reads and looks for the pattern. */
 static enum stage_result receive(struct session *s)
 {
@@ -98,10 +117,8 @@ static enum stage_result receive(struct session *s)
 					    strerror((int)-got));
 		s->in.moved += (uint64_t)got;
 		take(e, (size_t)got);
-		if (matches(s)) {
-			s->drop_input = true;
-			return STAGE_DONE;
-		}
+		if (matches(s))
+			return met(s);
 	}
 }
 

@@ -139,7 +139,7 @@ uint64_t session_received(const struct session *s)
 int session_unacknowledged(const struct session *s)
 {
 	int queued = sockopt_unacknowledged(s->remote->wfd);
-	bool fin = s->relaying && s->out.state == FLOW_DONE && !s->out.withhold_end;
+	bool fin = s->settling || (s->relaying && s->out.state == FLOW_DONE && !s->out.withhold_end);
 
 	return queued > 0 && fin ? queued - 1 : queued;
 }

@@ -128,6 +128,7 @@ struct session {
 	bool output_ended;      /* stdout is closed */
 	bool drop_input;        /* what still comes is read and dropped, so that no RST answers it */
 	bool abandoned;         /* -q ended it: wait for nothing any more */
+	bool settling;          /* the last stage has sent our FIN, if it had not gone before */
 	nsec settle_pause;
 
 	/* for the report */

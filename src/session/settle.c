@@ -59,6 +59,8 @@ static enum stage_result step(struct session *s, nsec now)
 	r = s->remote->ops->shut(s->remote);
 	if (r == -EAGAIN)
 		session_want(s, s->remote->wfd, s->remote->wwait);
+	else
+		s->settling = true;
 	drop_input(s);
 	/* asked first: what a closed connection has not acknowledged then it never will */
 	closed = tcpinfo_closed(s->remote->wfd);
