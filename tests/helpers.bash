@@ -109,13 +109,14 @@ wait_port() {
 	PORT=$(<"$1")
 }
 
-# listen_bg NAME [OPTION]... [HOST] [PORT]: starts "tcptool listen" and stores its port in PORT.
+# listen_bg NAME [OPTION]... [HOST] [PORT]: starts "tcptool listen" and stores its port in PORT. It hears
+# SIGHUP, even where the tests are run by nohup.
 listen_bg() {
 	local name=$1
 	shift
 	[ $# -gt 0 ] || set -- 127.0.0.1 0
 	rm -f "$name.port"
-	start_bg "$name" "$TCPTOOL" listen --port-file="$name.port" "$@"
+	start_bg "$name" env --default-signal=HUP "$TCPTOOL" listen --port-file="$name.port" "$@"
 	wait_port "$name.port"
 }
 

@@ -152,7 +152,8 @@ as_plain() {
 	need_root
 	mkdir -m 700 private
 	echo 127.0.0.1 >private/rules
-	start_bg tool "$TCPTOOL" listen -k --user="$UID_:$GID_" --port-file=private/port --trace=private/trace.raw \
+	start_bg tool env --default-signal=HUP "$TCPTOOL" listen -k --user="$UID_:$GID_" --port-file=private/port \
+		--trace=private/trace.raw \
 		--report=private/report --allow-file=private/rules --greet=hi 127.0.0.1 0
 	wait_port private/port
 	is_now tool "$UID_" "$GID_"

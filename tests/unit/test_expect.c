@@ -31,6 +31,7 @@ static struct peer {
 	char told[256];
 	size_t told_length;
 	bool refuses;
+	bool shut;
 } peer;
 
 static ssize_t peer_read(struct stream *s, void *buf, size_t n)
@@ -73,6 +74,7 @@ static ssize_t peer_write(struct stream *s, const void *buf, size_t n)
 static int peer_shut(struct stream *s)
 {
 	(void)s;
+	peer.shut = true;
 	return 0;
 }
 
@@ -171,14 +173,20 @@ static void check_texts(void)
 	}
 }
 
-/* What is found ends the reading, and the rest is dropped without a word. */
+/* What is found ends the reading; what has come behind it is taken away, so that no reset answers it. */
 static void check_found(void)
 {
 	say("hello and more", 14);
 	peer.piece = 1;
-	point(expect("hello", NULL) == STAGE_DONE && peer.at == 5 && session.in.moved == 5 &&
-		      session.drop_input && !session.failure && !session.expecting,
-	      "found as soon as it is there");
+	point(expect("hello", NULL) == STAGE_DONE && peer.at == 14 && peer.shut &&
+		      !session.failure && !session.expecting,
+	      "found, and parted with politely");
+	/* it did not have to come to the end for that */
+	say("hello and more", 14);
+	peer.piece = 1;
+	peer.pauses = true;
+	peer.cuts[0] = peer.cuts[1] = 5;
+	point(expect("hello", NULL) == STAGE_DONE && peer.at == 5, "found as soon as it is there");
 }
 
 /* A NUL byte ends no text. */
