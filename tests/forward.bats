@@ -272,6 +272,31 @@ gone_or_ended() {
 	wait_for one_line lost.err 'look up nowhere.test'
 }
 
+# asked COMMAND...: the look-up that tcptool has under way is such that COMMAND PID succeeds.
+asked() {
+	local pid
+	pid=$(pgrep -P "${PIDS[tool]}" | head -n 1)
+	[ -n "$pid" ] && "$@" "$pid"
+}
+
+# has_nothing PID: no descriptor but the standard ones and the one for its answer, and its own socket.
+has_nothing() {
+	local fds=("/proc/$1/fd"/*)
+	[ -S "/proc/$1/fd/4" ] && [ ${#fds[@]} -eq 5 ]
+}
+
+@test "while a name is looked up, who was closed is closed" {
+	echo 'nameserver 127.0.0.1' >resolv
+	echo 'hosts: dns' >nsswitch
+	make_network -b "$PWD/resolv:/etc/resolv.conf" -b "$PWD/nsswitch:/etc/nsswitch.conf"
+	start_bg dns "${NET[@]}" "$HELPERS/fullbacklog" -u -p 53 dns.port
+	wait_port dns.port
+	start_bg tool "${NET[@]}" "$TCPTOOL" listen -k --forward=silent.test:80 --port-file=tool.port 127.0.0.1 0
+	wait_port tool.port
+	start_bg client "${NET[@]}" "$HELPERS/peer" connect "$PORT" send:x hold
+	wait_for asked has_nothing
+}
+
 @test "a bad upstream is a usage error before anybody listens" {
 	for upstream in 127.0.0.1 127.0.0.1:0 127.0.0.1:99999 '[::1]' ::1:5 'bad name:1' 0x7f.1:1; do
 		returns 2 "$TCPTOOL" listen --port-file=port --forward="$upstream" 127.0.0.1 0

@@ -106,18 +106,37 @@ void fd_raise_limit(struct rlimit *inherited)
 	setrlimit(RLIMIT_NOFILE, &raised);
 }
 
-void fd_keep_to_ourselves(void)
+/* Does `chore` for every open descriptor from `first` on: the way of kernels without close_range(2). */
+static void one_by_one(int first, void (*chore)(int fd))
 {
-	DIR *open_ones;
+	DIR *open_ones = opendir("/proc/self/fd");
 	struct dirent *one;
 
-	if (syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC) == 0)
-		return;
-	/* before Linux 5.11: one by one */
-	open_ones = opendir("/proc/self/fd");
 	while (open_ones && (one = readdir(open_ones)))
-		if (atoi(one->d_name) > 2)
-			fcntl(atoi(one->d_name), F_SETFD, FD_CLOEXEC);
+		if (atoi(one->d_name) >= first && atoi(one->d_name) != dirfd(open_ones))
+			chore(atoi(one->d_name));
 	if (open_ones)
 		closedir(open_ones);
+}
+
+static void close_on_exec(int fd)
+{
+	fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
+static void close_now(int fd)
+{
+	close(fd);
+}
+
+void fd_keep_to_ourselves(void)
+{
+	if (syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+		one_by_one(3, close_on_exec);
+}
+
+void fd_close_from(int first)
+{
+	if (syscall(SYS_close_range, (unsigned)first, ~0U, 0U) < 0)
+		one_by_one(first, close_now);
 }

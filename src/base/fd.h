@@ -46,4 +46,7 @@ void fd_raise_limit(struct rlimit *inherited);
 /* Sees to it that no descriptor above 2 that we inherited passes on to a program that we execute. */
 void fd_keep_to_ourselves(void);
 
+/* Closes the descriptors from `first` on. */
+void fd_close_from(int first);
+
 #endif

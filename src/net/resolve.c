@@ -16,6 +16,9 @@
 /* What the child sends: the head of struct resolve, as it is in memory. */
 #define ANSWER_BYTES offsetof(struct resolve, child)
 
+/* Where the child writes it: its only descriptor beyond the standard three. */
+#define ANSWER_FD 3
+
 /* Adds one address, unless a second line of /etc/hosts only says it again. */
 static void add(struct resolve *r, const struct addrinfo *a)
 {
@@ -43,20 +46,27 @@ static void ask(struct resolve *r, const char *host, int family)
 		r->error = EAI_NONAME;
 }
 
-/* The child's whole life: ask, write, end. It must not outlive a parent that was killed. */
-static void __attribute__((noreturn)) run_child(const char *host, int family, int fd)
+/*
+ * The child's whole life: ask, write, end. It must not outlive a parent that was killed; and it must not
+ * keep a connection open that the parent closes, nor a port.
+ */
+static void __attribute__((noreturn)) run_child(const char *host, int family, int fd, pid_t parent)
 {
 	struct resolve r;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent || dup2(fd, ANSWER_FD) < 0)
+		_exit(1);
+	fd_close_from(ANSWER_FD + 1);
 	memset(&r, 0, sizeof r);
 	ask(&r, host, family);
-	fd_write_all(fd, &r, ANSWER_BYTES);
+	fd_write_all(ANSWER_FD, &r, ANSWER_BYTES);
 	_exit(0);
 }
 
 static int start_child(struct resolve *r, const char *host, int family)
 {
+	pid_t parent = getpid();
 	int ends[2], error;
 
 	memset(r, 0, sizeof *r);
@@ -65,7 +75,7 @@ static int start_child(struct resolve *r, const char *host, int family)
 		return -errno;
 	r->child = signals_fork();
 	if (r->child == 0)
-		run_child(host, family, ends[1]);
+		run_child(host, family, ends[1], parent);
 	close(ends[1]);
 	if (r->child < 0) {
 		error = (int)r->child;
