@@ -138,6 +138,18 @@ said_times() {
 	kept_out "$PORT" 127.0.0.1
 }
 
+@test "files: a comment may be long, and a NUL byte hides nothing" {
+	{
+		printf '# %0500d\n' 0
+		printf '127.0.0.1 # %0500d\n' 0
+	} >rules
+	listen_bg tool --allow-file=rules 127.0.0.1 0 -- cat
+	let_in "$PORT" 127.0.0.1
+	printf '127.0.0.1\0/garbage' >rules
+	returns 7 "$TCPTOOL" listen --allow-file=rules 127.0.0.1 0
+	one_line err 'rules line 1'
+}
+
 @test "SIGHUP reads the files again; who is connected stays" {
 	echo 127.0.0.1 >rules
 	listen_bg tool -kv --allow-file=rules 127.0.0.1 0 -- cat

@@ -7,8 +7,6 @@
 
 #include "base/num.h"
 
-#define LINE_MOST 256
-
 /* The bytes of an address in network order, and how many bits they are. */
 static const unsigned char *address_bytes(const struct endpoint *e, int *bits)
 {
@@ -129,22 +127,25 @@ static int add_line(struct access_list *l, char *text)
 
 int access_add_file(struct access_list *l, const char *path, int *line)
 {
-	char text[LINE_MOST];
+	char *text = NULL;
 	FILE *f = fopen(path, "re");
+	size_t room = 0;
+	ssize_t length;
 	int r = 0;
 
 	*line = 0;
 	if (!f)
 		return -errno;
-	while (r == 0 && fgets(text, sizeof text, f)) {
+	while (r == 0 && (length = getline(&text, &room, f)) >= 0) {
 		++*line;
-		/* a line that is cut, or holds a NUL byte, is not what its author meant */
-		r = !strchr(text, '\n') && !feof(f) ? -EINVAL : add_line(l, text);
+		/* a line with a NUL byte is not what its author sees */
+		r = strlen(text) < (size_t)length ? -EINVAL : add_line(l, text);
 	}
 	if (r == 0) {
 		*line = 0;
-		r = ferror(f) ? -EIO : 0;
+		r = feof(f) ? 0 : -errno;
 	}
+	free(text);
 	fclose(f);
 	return r;
 }
