@@ -277,6 +277,18 @@ descriptors() {
 	holds tool.err ''
 }
 
+@test "S07: signals that were inherited as blocked are heard: children are reaped, SIGTERM ends it" {
+	start_bg tool env --block-signal=CHLD --block-signal=TERM "$TCPTOOL" listen -k -m 1 --port-file=tool.port \
+		127.0.0.1 0 -- cat
+	wait_port tool.port
+	for i in 1 2 3; do
+		returns 0 "$HELPERS/peer" connect "$PORT" send:"$i" shut rest:"$i"
+	done
+	returns 7 env --block-signal=CHLD "$TCPTOOL" connect -c 'exit 7' 127.0.0.1 "$PORT"
+	kill -TERM "${PIDS[tool]}"
+	ends 143 tool
+}
+
 @test "S03: --drain lets commands go on; then, or at a second signal, they get SIGTERM" {
 	listen_bg tool -k --drain=1m 127.0.0.1 0 -- cat
 	start_bg peer "$HELPERS/peer" connect "$PORT" send:a expect:a touch:there wait:go send:b shut rest:b

@@ -54,19 +54,24 @@ static int open_waker(void)
 int signals_catch(struct task *task, const int *which, int n)
 {
 	struct sigaction action = {.sa_handler = note, .sa_flags = SA_RESTART}, old;
+	sigset_t heard;
 	int r = open_waker();
 
 	if (r < 0)
 		return r;
 	receiver = task;
 	sigfillset(&action.sa_mask);
+	sigemptyset(&heard);
 	for (int i = 0; i < n; i++) {
 		sigaction(which[i], NULL, &old);
 		if (old.sa_handler == SIG_IGN && which[i] != SIGCHLD)
 			continue;
 		sigaddset(&caught, which[i]);
 		sigaction(which[i], &action, NULL);
+		sigaddset(&heard, which[i]);
 	}
+	/* inherited as blocked, it would never come: children could not be reaped, nor we be ended */
+	sigprocmask(SIG_UNBLOCK, &heard, NULL);
 	return 0;
 }
 

@@ -10,7 +10,7 @@
 
 /*
  * From now on the `n` signals in `which` wake `task` in place of their default action. One that was
- * inherited as ignored stays ignored (nohup). Returns 0 or -errno.
+ * inherited as ignored stays ignored (nohup); one that was blocked is not any more. Returns 0 or -errno.
  */
 int signals_catch(struct task *task, const int *which, int n);
 
