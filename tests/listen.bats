@@ -266,6 +266,54 @@ descriptors() {
 	holds tool.out ab
 }
 
+@test "--drain without -k: it dies by the signal, too, once the session has ended" {
+	listen_bg tool --drain=30 127.0.0.1 0
+	start_bg client "$HELPERS/peer" connect "$PORT" send:a touch:there wait:go shut eof
+	wait_for test -e there
+	kill -TERM "${PIDS[tool]}"
+	stays 100 tool
+	touch go
+	ends 143 tool
+	ends 0 client
+}
+
+@test "who is cut off by SIGTERM is reported with that status" {
+	listen_bg tool -k --report=report 127.0.0.1 0
+	start_bg client "$HELPERS/peer" connect "$PORT" send:a touch:there hold
+	wait_for test -e there
+	wait_for grep -q a tool.out
+	kill -TERM "${PIDS[tool]}"
+	ends 143 tool
+	grep -q '"status":143' report
+}
+
+@test "--deadline: when the time is over nobody else is accepted, though they queue up" {
+	listen_bg tool -k --deadline=300ms --report=report --greet 127.0.0.1 0
+	kill -STOP "${PIDS[tool]}"
+	for i in 1 2 3; do
+		start_bg "client$i" "$HELPERS/peer" connect "$PORT" touch:"there$i" hold
+		wait_for test -e "there$i"
+	done
+	"$HELPERS/pause" 400
+	kill -CONT "${PIDS[tool]}"
+	ends 5 tool
+	[ ! -s report ]
+	one_line tool.err '--deadline'
+}
+
+@test "signals have their handlers before anybody is told that it listens" {
+	need_strace
+	echo 127.0.0.1 >rules
+	start_bg tool strace -o calls -e trace=rt_sigaction,rename env --default-signal=HUP \
+		"$TCPTOOL" listen -k --allow-file=rules --port-file=tool.port 127.0.0.1 0
+	wait_port tool.port
+	returns 0 "$HELPERS/peer" connect "$PORT" shut eof
+	for signal in TERM HUP USR1; do
+		[ "$(grep -n "rt_sigaction(SIG$signal, {sa_handler=0x" calls | head -n 1 | cut -d : -f 1)" -lt \
+			"$(grep -n 'rename(' calls | cut -d : -f 1)" ]
+	done
+}
+
 @test "--drain does not last longer than was asked for" {
 	listen_bg tool -k --drain=0.4 127.0.0.1 0
 	start_bg peer "$HELPERS/peer" connect "$PORT" send:a hold

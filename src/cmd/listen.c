@@ -97,6 +97,7 @@ static int prepare_command(struct settings *s, struct command *command, const st
 /* Listen, tell, give up privileges, serve: in this order. */
 static int serve(struct settings *s, struct command *command, int inherited)
 {
+	struct server *server = NULL;
 	struct rlimit files;
 	struct listener l;
 	int r = 0;
@@ -111,16 +112,17 @@ static int serve(struct settings *s, struct command *command, int inherited)
 		r = open_listener(s, &l, inherited);
 	if (r)
 		return r;
-	r = announce(&s->announce, &l);
+	r = server_open(&server, &s->server, &l);
+	if (r == 0)
+		r = announce(&s->announce, &l);
 	if (r == 0)
 		r = give_up_privileges(s, privileges_drop);
 	if (r == 0 && s->privileges.chroot)
 		r = prepare_command(s, command, &files);
-	if (r) {
-		listener_close(&l);
-		return r;
-	}
-	return server_run(&s->server, &l);
+	if (r == 0)
+		r = server_run(server);
+	server_close(server);
+	return r;
 }
 
 /* Loads the rules and looks up the user, whose names are in files that chroot may hide. */

@@ -93,7 +93,7 @@ static void connection_ended(struct server *v, const struct endpoint *peer, int 
 	v->paused_until = 0;
 	/* with -k sessions report for themselves, but without stdout there is nothing left to serve */
 	if (!v->settings->keep_open || status > EXIT_RAISE)
-		finish(v, status);
+		finish(v, v->ended_by ? EXIT_RAISE + v->ended_by : status);
 	if (v->active == 0)
 		wait_anew(v);
 	task_wake(&v->task);
@@ -383,19 +383,30 @@ static void check_signals(struct server *v, nsec now)
 		finish(v, EXIT_RAISE + v->ended_by);
 }
 
-/* The limits that no session watches: -w while nobody is served, --deadline for commands, too. */
-static void check_limits(struct server *v, nsec now)
+/* --deadline: nobody else is served. Sessions end by themselves then, commands do not. */
+static void check_deadline(struct server *v, nsec now)
+{
+	if (now < v->settings->session->deadline)
+		return;
+	if (v->accepting)
+		stop_accepting(v);
+	fd_close(&v->held);
+	if (v->active > 0 && !v->settings->command)
+		return;
+	diag_failure("the time for the whole run is over (--deadline)");
+	finish(v, EXIT_TIMEDOUT);
+}
+
+/* -w, while nobody is served: who waits in the backlog has been accepted before. */
+static void check_wait(struct server *v, nsec now)
 {
 	char text[32];
 
-	if (now >= v->settings->session->deadline && (v->active == 0 || v->settings->command)) {
-		diag_failure("the time for the whole run is over (--deadline)");
-		finish(v, EXIT_TIMEDOUT);
-	} else if (v->accepting && v->active == 0 && v->held < 0 && now >= v->wait_ends) {
-		diag_failure("no connection within %s (--timeout)",
-			     clock_words(v->settings->wait, text, sizeof text));
-		finish(v, EXIT_TIMEDOUT);
-	}
+	if (!v->accepting || v->active > 0 || v->held >= 0 || now < v->wait_ends)
+		return;
+	diag_failure("no connection within %s (--timeout)",
+		     clock_words(v->settings->wait, text, sizeof text));
+	finish(v, EXIT_TIMEDOUT);
 }
 
 static nsec earlier(nsec a, nsec b)
@@ -427,11 +438,12 @@ static void run(struct task *task)
 	int r;
 
 	check_signals(v, now);
+	check_deadline(v, now);
 	if (serve_held(v, now))
 		task_wake(&v->task);
 	else
 		accept_waiting(v, now);
-	check_limits(v, now);
+	check_wait(v, now);
 	set_timer(v, now);
 	if (!v->accepting)
 		return;
@@ -448,7 +460,8 @@ static void run(struct task *task)
 static void end_all(struct server *v)
 {
 	while (!list_empty(&v->sessions))
-		session_end(list_entry(v->sessions.next, struct session, link), EXIT_LOST);
+		session_end(list_entry(v->sessions.next, struct session, link),
+			    v->status ? v->status : EXIT_LOST);
 	for (int i = 0; i < CHILD_BUCKETS; i++) {
 		while (!list_empty(&v->children[i])) {
 			struct child *c = list_entry(v->children[i].next, struct child, link);
@@ -505,22 +518,35 @@ static struct server *new_server(const struct server_settings *settings, struct 
 	return v;
 }
 
-int server_run(const struct server_settings *settings, struct listener *l)
+int server_open(struct server **out, const struct server_settings *settings, struct listener *l)
 {
 	struct server *v = new_server(settings, l);
-	int r = v ? catch_signals(v) : -ENOMEM, status;
+	int r = v ? catch_signals(v) : -ENOMEM;
 
-	if (r == 0) {
-		task_wake(&v->task);
-		r = loop_run();
-	}
-	status = v ? v->status : 0;
-	if (r < 0) {
-		diag_failure("cannot wait: %s", strerror(-r));
-		status = exitcode_for(r, EXIT_LISTEN);
-	}
-	if (v)
-		end_all(v);
+	*out = v;
+	if (!v)
+		listener_close(l);
+	if (r < 0)
+		diag_failure("cannot serve: %s", strerror(-r));
+	return r < 0 ? exitcode_for(r, EXIT_LISTEN) : 0;
+}
+
+int server_run(struct server *v)
+{
+	int r;
+
+	task_wake(&v->task);
+	r = loop_run();
+	if (r == 0)
+		return v->status;
+	diag_failure("cannot wait: %s", strerror(-r));
+	return exitcode_for(r, EXIT_LISTEN);
+}
+
+void server_close(struct server *v)
+{
+	if (!v)
+		return;
+	end_all(v);
 	free(v);
-	return status;
 }

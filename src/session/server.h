@@ -19,13 +19,26 @@ struct server_settings {
 	const struct session_settings *session;
 };
 
+struct server;
+
 /*
- * Serves the connections of `l`, which is listening, until one has been served (or, with keep_open,
- * for ever), a limit has passed or SIGTERM or SIGINT came. Runs the loop; closes the listener.
- * Returns the exit status; EXIT_RAISE and a number when that signal is to be died of.
- *
- * Commands that still run when it ends for good are sent SIGTERM and left to themselves.
+ * Makes a server of `l`, which is listening, and catches the signals that are for it: call it before
+ * anybody is told that we listen. Returns 0 with *out, which has taken over the listener, or the exit
+ * status after one line on stderr. server_close() *out in either case.
  */
-int server_run(const struct server_settings *, struct listener *l);
+int server_open(struct server **out, const struct server_settings *, struct listener *l);
+
+/*
+ * Serves connections until one has been served (or, with keep_open, for ever), a limit has passed or
+ * SIGTERM or SIGINT came. Runs the loop. Returns the exit status; EXIT_RAISE and a number when that
+ * signal is to be died of.
+ */
+int server_run(struct server *);
+
+/*
+ * Ends what still runs, closes the listener and frees the server; NULL is fine. Commands that still run
+ * are sent SIGTERM and left to themselves.
+ */
+void server_close(struct server *);
 
 #endif
