@@ -344,6 +344,17 @@ has_nothing() {
 	calm tool
 }
 
+@test "a side that is lost after it has ended is noticed, and nothing of the two is kept" {
+	peer_bg up expect:req eof touch:there hold
+	forward_bg tool "$PORT"
+	returns 0 "$HELPERS/peer" connect "$PORT" send:req shut wait:there reset
+	only_listens tool
+	peer_bg up shut touch:ended wait:seen reset
+	forward_bg tool "$PORT"
+	start_bg client "$HELPERS/peer" connect "$PORT" eof touch:seen hold
+	only_listens tool
+}
+
 # memory NAME: what is private to a background command, in bytes: its proportional share.
 memory() {
 	awk '/^Pss:/ { print $2 * 1024 }' "/proc/${PIDS[$1]}/smaps_rollup"

@@ -167,6 +167,16 @@ void flow_stop_reading(struct flow *f)
 	f->waits &= ~(unsigned)FLOW_SRC;
 }
 
+void flow_break(struct flow *f, int error, enum flow_sides culprit)
+{
+	if (flow_over(f))
+		return;
+	f->culprit = FLOW_NEITHER;
+	fail(f, error, culprit);
+	f->waits = FLOW_NEITHER;
+	f->carrier->release(f);
+}
+
 void flow_cut(struct flow *f)
 {
 	if (flow_over(f))

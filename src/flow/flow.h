@@ -48,6 +48,7 @@ struct flow {
 	bool source_empty;        /* the last fill took all there was */
 	bool cut;                 /* it was ended before its time */
 	bool refused;             /* the kernel will not carry these bytes: copy */
+	uint64_t streak;          /* bytes of the large steps that have followed each other */
 	bool bulk;                /* bytes come in bulk: wake-ups wait for more of them */
 	nsec patience;            /* step again after this time at the latest, woken or not; 0: no need */
 	size_t quota;             /* what the filters admit in this fill */
@@ -69,6 +70,9 @@ bool flow_step(struct flow *f);
 
 /* Reads no more from the source, as if it had ended; what is held still goes. */
 void flow_stop_reading(struct flow *f);
+
+/* The flow cannot go on, for a reason (-errno) that was found out beside it. */
+void flow_break(struct flow *f, int error, enum flow_sides culprit);
 
 /* Ends the flow here and now; what is held is dropped. A failure stays a failure. */
 void flow_cut(struct flow *f);

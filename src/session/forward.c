@@ -117,6 +117,8 @@ static enum stage_result wind_up(struct session *s, const struct stream *lost, n
 	int error = vain->error ? vain->error : rest->error;
 
 	flow_cut(vain);
+	if (!session_is_gone(error))
+		flow_cut(rest);
 	if (!flow_over(rest)) {
 		session_want_flow(s, rest, now);
 		return STAGE_WAIT;
@@ -130,6 +132,29 @@ static enum stage_result wind_up(struct session *s, const struct stream *lost, n
 			    strerror(error == -EPIPE ? ECONNRESET : -error));
 }
 
+/*
+ * A side that has ended and is still sent to is watched by no flow that reads: when it is lost, by a reset
+ * or because keepalive finds nobody, only an error tells. `from` is the flow from that side, `to` the one
+ * to it.
+ */
+static void check_ended_side(struct session *s, const struct flow *from, struct flow *to)
+{
+	int error = 0, sock = from->src->rfd;
+	socklen_t length = sizeof error;
+
+	if (!flow_over(from) || flow_over(to) || !session_got_error(s, sock))
+		return;
+	getsockopt(sock, SOL_SOCKET, SO_ERROR, &error, &length);
+	if (error || tcpinfo_closed(sock))
+		flow_break(to, error ? -error : -ECONNRESET, FLOW_DST);
+}
+
+static void want_ended_side(struct session *s, const struct flow *from, const struct flow *to)
+{
+	if (flow_over(from) && !flow_over(to))
+		session_want(s, from->src->rfd, FD_ERROR);
+}
+
 static enum stage_result forward(struct session *s, nsec now)
 {
 	struct stream *lost;
@@ -138,6 +163,8 @@ static enum stage_result forward(struct session *s, nsec now)
 	more |= flow_step(&s->out);
 	if (more)
 		task_wake(&s->task);
+	check_ended_side(s, &s->in, &s->out);
+	check_ended_side(s, &s->out, &s->in);
 	lost = lost_side(&s->in) ? lost_side(&s->in) : lost_side(&s->out);
 	if (lost)
 		return wind_up(s, lost, now);
@@ -145,6 +172,8 @@ static enum stage_result forward(struct session *s, nsec now)
 		return STAGE_DONE;
 	session_want_flow(s, &s->in, now);
 	session_want_flow(s, &s->out, now);
+	want_ended_side(s, &s->in, &s->out);
+	want_ended_side(s, &s->out, &s->in);
 	return STAGE_WAIT;
 }
 

@@ -136,6 +136,11 @@ uint64_t session_received(const struct session *s)
 	return s->in.moved;
 }
 
+bool session_is_gone(int error)
+{
+	return error == -EPIPE || error == -ECONNRESET || error == -ETIMEDOUT;
+}
+
 int session_unacknowledged(const struct session *s)
 {
 	int queued = sockopt_unacknowledged(s->remote->wfd);
@@ -262,19 +267,36 @@ enum stage_result session_output_failed(struct session *s, int error)
 	return STAGE_FAILED;
 }
 
+/* What has moved and is not waiting in the kernel, on its way to the peer or the upstream. */
+static uint64_t delivered(const struct session *s)
+{
+	int queued = sockopt_unacknowledged(s->remote->wfd);
+
+	if (s->local && s->local == &s->upstream.stream)
+		queued += sockopt_unacknowledged(s->local->wfd);
+	return s->in.moved + s->out.moved - (uint64_t)queued;
+}
+
+static void start_idle_clock(struct session *s, nsec now)
+{
+	s->progress = s->in.moved + s->out.moved;
+	s->delivered = delivered(s);
+	s->idle_since = now;
+}
+
 /* No byte for too long? Starts the idle clock anew whenever something has moved. */
 static enum stage_result check_idle(struct session *s, nsec now)
 {
-	uint64_t moved = s->in.moved + s->out.moved;
 	nsec limit = s->settings->idle_timeout;
 	char text[32];
 
 	if (limit == 0 || !s->remote)
 		return STAGE_DONE;
-	if (moved != s->progress || s->idle_since == 0) {
-		s->progress = moved;
-		s->idle_since = now;
-	}
+	if (s->in.moved + s->out.moved != s->progress || s->idle_since == 0)
+		start_idle_clock(s, now);
+	/* a full send queue takes nothing for long, and yet the peer is reading */
+	else if (now >= clock_after(s->idle_since, limit) && delivered(s) != s->delivered)
+		start_idle_clock(s, now);
 	if (now >= clock_after(s->idle_since, limit))
 		return session_fail(s, EXIT_TIMEDOUT, "no byte in either direction for %s (--idle-timeout)",
 				    clock_words(limit, text, sizeof text));

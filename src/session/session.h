@@ -122,6 +122,7 @@ struct session {
 	nsec wake_at;
 	nsec idle_since, quit_at;
 	uint64_t progress;      /* the sum of what had moved when the idle clock last started */
+	uint64_t delivered;     /* ... and how much of that was acknowledged */
 	uint64_t sent_at_end;   /* what we had sent when the peer's end came */
 	bool relaying;          /* the flows are set up */
 	const char *first_end;  /* which side ended its direction first, in words; NULL: neither yet */
@@ -186,6 +187,12 @@ enum stage_result session_output_failed(struct session *s, int error);
 
 /* Ends it from outside with `status`, saying nothing; `ended` is called. */
 void session_end(struct session *s, int status);
+
+/*
+ * True for what sending answers (-errno) when the connection is no more: then reading comes to its end,
+ * too, and what was received before may still be had. Any other failure is one of this machine.
+ */
+bool session_is_gone(int error);
 
 /* Bytes of the outgoing flow that the peer's TCP has not acknowledged; a FIN is no byte. */
 int session_unacknowledged(const struct session *s);
