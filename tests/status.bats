@@ -82,6 +82,21 @@ plain() {
 	tells 5 --deadline "$TCPTOOL" connect QUIET --deadline=100ms 127.0.0.1 "$PORT" <in
 }
 
+@test "5: a peer that reads slowly is not idle, however long the kernel takes nothing more" {
+	gulps=()
+	for i in {1..25}; do
+		gulps+=(gulp:20000 pause:100)
+	done
+	head -c 3000000 /dev/zero >in
+	peer_bg slow -r 4096 "${gulps[@]}" sink
+	returns 0 "$TCPTOOL" connect -i 1 127.0.0.1 "$PORT" <in
+	[ ! -s err ]
+	peer_bg slow -r 4096 "${gulps[@]}" sink
+	listen_bg tool -k -i 1 --forward="127.0.0.1:$PORT" 127.0.0.1 0
+	returns 0 "$TCPTOOL" connect 127.0.0.1 "$PORT" <in
+	[ ! -s tool.err ]
+}
+
 @test "6: cannot listen" {
 	listen_bg tool
 	tells 6 "listen on 127.0.0.1 port $PORT: Address already in use" \

@@ -43,11 +43,12 @@ static const char *connection_error(int error)
 static enum stage_result connection_failed(struct session *s, int error)
 {
 	int lost = session_unacknowledged(s);
+	int status = exitcode_for(error, EXIT_LOST);
 
 	if (lost > 0)
-		return session_fail(s, EXIT_LOST, "%s (bytes sent and not acknowledged: %d)",
+		return session_fail(s, status, "%s (bytes sent and not acknowledged: %d)",
 				    connection_error(error), lost);
-	return session_fail(s, exitcode_for(error, EXIT_LOST), "%s", connection_error(error));
+	return session_fail(s, status, "%s", connection_error(error));
 }
 
 /* One failed flow ends both, but bytes that were received come before bad news. */
@@ -62,7 +63,7 @@ static enum stage_result check_failures(struct session *s)
 				    strerror(-out->error));
 	if (in->state == FLOW_FAILED)
 		return connection_failed(s, in->error);
-	if (out->state == FLOW_FAILED && flow_over(in))
+	if (out->state == FLOW_FAILED && (flow_over(in) || !session_is_gone(out->error)))
 		return connection_failed(s, out->error);
 	return STAGE_DONE;
 }
@@ -179,7 +180,8 @@ static enum stage_result step(struct session *s, nsec now)
 		return STAGE_FAILED;
 	if (flow_over(&s->in) && flow_over(&s->out))
 		return STAGE_DONE;
-	if (more || (s->out.state == FLOW_ENDING && s->out.waits == FLOW_NEITHER))
+	/* told to stop reading only now, with nothing left to give: it will come to its end at once */
+	if (more || (s->out.state == FLOW_ENDING && s->out.waits == FLOW_NEITHER && s->out.held == 0))
 		task_wake(&s->task);
 	want_flows(s, now);
 	progress_step(s, now);
