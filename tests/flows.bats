@@ -185,6 +185,14 @@ load helpers
 	one_line tool.err "Connection reset by peer"
 }
 
+@test "sending that fails for a reason of this machine is told at once, though the peer is still there" {
+	need_strace
+	peer_bg peer sink hold
+	printf x >in
+	returns 11 strace -o /dev/null -e inject=sendto:error=ENOBUFS:when=1 "$TCPTOOL" connect 127.0.0.1 "$PORT" <in
+	one_line err 'No buffer space'
+}
+
 @test "a server's session that is reset gives the status" {
 	listen_bg tool
 	start_bg peer "$HELPERS/peer" connect "$PORT" send:x acked reset
@@ -341,6 +349,13 @@ load helpers
 	holds nine '9\n'
 }
 
+@test "a device that blocks, though it is of the memory's, does not hold up what is received" {
+	read -r -t 1 -n 1 _ </dev/kmsg 2>/dev/null || skip "no /dev/kmsg to read"
+	peer_bg peer pause:300 send:hello hold
+	IN=/dev/kmsg start_bg tool "$TCPTOOL" connect 127.0.0.1 "$PORT"
+	wait_for holds tool.out hello
+}
+
 @test "urgent data stays where it is in the stream" {
 	peer_bg peer send:before urgent:! send:after
 	returns 0 "$TCPTOOL" connect 127.0.0.1 "$PORT" </dev/null
@@ -424,6 +439,42 @@ load helpers
 	need_terminal
 	peer_bg peer 'expect:hi\n' touch:there hold
 	returns 130 "$HELPERS/pty" 'type:hi\n' wait:there 'type:\x03' -- "$TCPTOOL" connect 127.0.0.1 "$PORT"
+}
+
+@test "lines that --delay holds back when the peer ends cost no processor time, and none is lost" {
+	need_terminal
+	peer_bg peer 'expect:a\n' shut touch:ended 'rest:b\n'
+	start_bg tool "$HELPERS/pty" -i 'type:a\nb\nc\n' -- "$TCPTOOL" connect --delay=1 127.0.0.1 "$PORT"
+	wait_for test -e ended
+	pid=$(pgrep -P "${PIDS[tool]}")
+	before=$(cut -d ' ' -f 14 "/proc/$pid/stat")
+	"$HELPERS/pause" 500
+	[ $(($(cut -d ' ' -f 14 "/proc/$pid/stat") - before)) -le 12 ]
+	ends 0 tool
+	ends 0 peer
+}
+
+@test "another user's terminal, which takes nothing, does not hold up what is sent" {
+	need_terminal
+	need setpriv
+	[ "$(id -u)" -eq 0 ] || skip "not root"
+	setpriv --reuid 65534 --clear-groups test -x "$TCPTOOL" || skip "a plain user cannot execute $TCPTOOL"
+	mkfifo in
+	# an odd beginning: a terminal that is filled page by page is never found with some room, but too little
+	head -c 1000000 /dev/zero | tr '\0' x >much
+	peer_bg peer send:odd wait:go file:much 'expect:hi\n' touch:got hold
+	IN=in start_bg tool "$HELPERS/pty" -o wait:got -- bash -c 'stty raw <&1; exec "$@"' bash \
+		setpriv --reuid 65534 --clear-groups "$TCPTOOL" connect 127.0.0.1 "$PORT"
+	exec 9>in
+	wait_for grep -q from peer.out
+	# nobody looks at what the terminal shows any more, and before long it is full
+	kill -STOP "${PIDS[tool]}"
+	touch go
+	"$HELPERS/pause" 300
+	echo hi >&9
+	wait_for test -e got
+	exec 9>&-
+	kill -CONT "${PIDS[tool]}"
 }
 
 # --- one way only --------------------------------------------------------------------------------

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -17,7 +18,23 @@
 #define SYS_close_range 436
 #endif
 
-#define MAJOR_MEMORY 1 /* null, zero, full: Documentation/admin-guide/devices.txt of Linux */
+/* Documentation/admin-guide/devices.txt of Linux */
+#define MAJOR_MEMORY 1
+
+/* Those of the memory devices that never block: null, zero, full, random, urandom. Reading kmsg does. */
+static bool never_blocks(dev_t device)
+{
+	switch (minor(device)) {
+	case 3:
+	case 5:
+	case 7:
+	case 8:
+	case 9:
+		return major(device) == MAJOR_MEMORY;
+	default:
+		return false;
+	}
+}
 
 enum fd_kind fd_kind(int fd)
 {
@@ -31,7 +48,7 @@ enum fd_kind fd_kind(int fd)
 		return FD_PIPE;
 	if (S_ISSOCK(st.st_mode))
 		return FD_SOCKET;
-	if (S_ISCHR(st.st_mode) && major(st.st_rdev) == MAJOR_MEMORY)
+	if (S_ISCHR(st.st_mode) && never_blocks(st.st_rdev))
 		return FD_MEMORY;
 	return isatty(fd) ? FD_TERMINAL : FD_OTHER;
 }

@@ -98,6 +98,7 @@ static ssize_t fd_read(struct stream *stream, void *buf, size_t n)
 static ssize_t write_once(struct stream_fd *s, const void *buf, size_t n)
 {
 	int fd = s->stream.wfd;
+	size_t most;
 	ssize_t put;
 
 	switch (s->write_way) {
@@ -112,8 +113,12 @@ static ssize_t write_once(struct stream_fd *s, const void *buf, size_t n)
 			errno = EAGAIN;
 			return -1;
 		}
-		/* so much fits without waiting into a pipe that poll calls writable: pipe(7) */
-		n = n < PIPE_BUF ? n : PIPE_BUF;
+		/*
+		 * So much fits without waiting into a pipe that poll calls writable: pipe(7). A terminal,
+		 * which is polled when it is another user's, promises only that there is some room.
+		 */
+		most = s->stream.wkind == FD_TERMINAL ? 1 : PIPE_BUF;
+		n = n < most ? n : most;
 		break;
 	case WAY_SOCKET:
 		return send(fd, buf, n, MSG_DONTWAIT | MSG_NOSIGNAL);
