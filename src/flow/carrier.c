@@ -15,8 +15,11 @@
 #define LARGE_BYTES ((size_t)16 * 1024)
 #define SMALL_BYTES ((size_t)2 * 1024)
 
-/* A step of so much is bulk, and so much of it is worth waiting for. */
+/* Steps of so much, and so much in a row, are bulk; a message and its answer never get there. */
 #define BULK_BYTES ((uint64_t)64 * 1024)
+#define BULK_STREAK ((uint64_t)1024 * 1024)
+
+/* So much of it is worth waiting for. */
 #define BULK_WAKE ((int)256 * 1024)
 
 /* A pause in the stream is noticed after this time. */
@@ -147,8 +150,10 @@ static bool set_low_water(struct flow *f, int bytes)
 
 void carrier_pace(struct flow *f, uint64_t got)
 {
-	bool bulk = got >= BULK_BYTES;
+	bool bulk;
 
+	f->streak = got >= BULK_BYTES ? f->streak + got : 0;
+	bulk = f->streak >= BULK_STREAK;
 	if (f->src->rkind != FD_SOCKET || !f->src->raw_in)
 		return;
 	/* it stays as it was if that fails: whoever is woken late needs the patience */
