@@ -93,6 +93,27 @@ load helpers
 	one_line err "expected '^never\$'"
 }
 
+@test "--deadline ends it, though the peer never stops talking and the pattern is a slow one" {
+	tr '\0' x </dev/zero | head -c 50000000 >much
+	for pattern in 'nomatch[0-9]' '[a-z]+ready' '(x|z)+1'; do
+		peer_bg peer flood
+		returns 5 "$TCPTOOL" connect --expect="$pattern" --deadline=0.5 127.0.0.1 "$PORT"
+		one_line err --deadline
+		peer_bg peer file:much hold
+		returns 5 "$TCPTOOL" connect --expect="$pattern" --deadline=0.5 127.0.0.1 "$PORT"
+	done
+	# one byte at a time behind what takes long to look through
+	peer_bg peer "send:$(head -c 8000 /dev/zero | tr '\0' x)" "dribble:1:$(head -c 20000 /dev/zero | tr '\0' x)"
+	returns 5 "$TCPTOOL" connect --expect='[a-z]+ready' --deadline=0.5 127.0.0.1 "$PORT"
+}
+
+@test "a reset that sending meets is a loss, and no answer that was not met" {
+	peer_bg peer -r 4096 pause:300 reset
+	returns 1 "$TCPTOOL" connect -O sndbuf=4k --send="$(head -c 100000 /dev/zero | tr '\0' x)" \
+		--expect=OK --deadline=10 127.0.0.1 "$PORT"
+	one_line err 'reset by peer'
+}
+
 @test "bad texts and patterns are usage errors before anybody is connected" {
 	returns 2 "$TCPTOOL" connect --expect='a(' 127.0.0.1 1
 	one_line err "--expect: 'a('"

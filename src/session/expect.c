@@ -11,33 +11,47 @@
 #include "base/exitcode.h"
 #include "session/session.h"
 
-#define WINDOW_BYTES ((size_t)64 * 1024)
+/*
+ * regexec(3) may take a time that grows with the square of what it looks at, and cannot be interrupted: in
+ * so much it takes a tenth of a second at worst.
+ */
+#define WINDOW_BYTES ((size_t)8 * 1024)
 #define SHOWN_BYTES 100
+
+/* After so long of reading and looking the limits on time have their turn, and as long again the others. */
+#define LOOKING_MOST (10 * NSEC_PER_MSEC)
 
 /* Who goes on talking when the answer has come is listened to for so many reads. */
 #define PARTING_READS 16
 
 struct expecting {
 	size_t sent;   /* bytes of the text to send that are gone */
+	int error;     /* -errno that sending has met: what the end of receiving will be */
 	size_t length; /* bytes in the window */
 	char window[WINDOW_BYTES + 1];
 };
 
-/* Sends what is left of the text. Returns 0, -EAGAIN or another -errno. */
-static int send_text(struct session *s)
+/* Sends what is left of the text, as far as that goes now. */
+static void send_text(struct session *s)
 {
 	struct expecting *e = s->expecting;
 
-	while (e->sent < s->settings->send_length) {
+	while (e->sent < s->settings->send_length && !e->error) {
 		ssize_t put = s->remote->ops->write(s->remote, s->settings->send + e->sent,
 						    s->settings->send_length - e->sent);
 
-		if (put < 0)
-			return (int)put;
+		if (put == -EAGAIN) {
+			session_want(s, s->remote->wfd, s->remote->wwait);
+			return;
+		}
+		if (put < 0) {
+			/* the socket tells of it only once; what was received before may still match */
+			e->error = (int)put;
+			return;
+		}
 		e->sent += (size_t)put;
 		s->out.moved += (uint64_t)put;
 	}
-	return 0;
 }
 
 /* A NUL byte would end the window for regexec(3): it is matched as what no text holds. */
@@ -58,11 +72,20 @@ static void make_room(struct expecting *e)
 	e->length = WINDOW_BYTES / 2;
 }
 
+static enum stage_result connection_failed(struct session *s, int error)
+{
+	return session_fail(s, exitcode_for(error, EXIT_LOST), "%s",
+			    strerror(error == -EPIPE ? ECONNRESET : -error));
+}
+
+/* The peer has ended, or was lost while we were sending. */
 static enum stage_result not_met(struct session *s)
 {
 	struct expecting *e = s->expecting;
 	int shown = e->length < SHOWN_BYTES ? (int)e->length : SHOWN_BYTES;
 
+	if (e->error)
+		return connection_failed(s, e->error);
 	if (e->length == 0)
 		return session_fail(s, EXIT_EXPECT, "nothing was received, expected '%.100s'",
 				    s->settings->expect->text);
@@ -96,12 +119,13 @@ static enum stage_result met(struct session *s)
 	return STAGE_DONE;
 }
 
-/* Reads and looks for the pattern. */
-static enum stage_result receive(struct session *s)
+/* Reads and looks for the pattern, for a while. */
+static enum stage_result receive(struct session *s, nsec now)
 {
 	struct expecting *e = s->expecting;
+	nsec spent = 0;
 
-	for (;;) {
+	for (; spent < LOOKING_MOST; spent = clock_now() - now) {
 		ssize_t got;
 
 		make_room(e);
@@ -113,29 +137,24 @@ static enum stage_result receive(struct session *s)
 		if (got == 0)
 			return not_met(s);
 		if (got < 0)
-			return session_fail(s, exitcode_for((int)got, EXIT_LOST), "%s",
-					    strerror((int)-got));
+			return connection_failed(s, (int)got);
 		s->in.moved += (uint64_t)got;
 		take(e, (size_t)got);
 		if (matches(s))
 			return met(s);
 	}
+	session_wake_at(s, now + 2 * spent);
+	return STAGE_WAIT;
 }
 
 static enum stage_result step(struct session *s, nsec now)
 {
-	int r;
-
-	(void)now;
 	if (!s->expecting)
 		s->expecting = calloc(1, sizeof *s->expecting);
 	if (!s->expecting)
 		return session_fail(s, EXIT_RESOURCES, "%s", strerror(ENOMEM));
-	r = send_text(s);
-	if (r == -EAGAIN)
-		session_want(s, s->remote->wfd, s->remote->wwait);
-	/* a reset met while sending will be met again while reading, behind what was received */
-	return receive(s);
+	send_text(s);
+	return receive(s, now);
 }
 
 static void leave(struct session *s)
