@@ -127,6 +127,56 @@ forward_exhausted() {
 	forward_exhausted 24
 }
 
+# forward_waits OPTION...: more clients than there are descriptors, to be forwarded with these options: those
+# who are not served wait, and are served when the others have ended.
+forward_waits() {
+	limited_bg '-n 24' tool -k "$@" 127.0.0.1 0
+	waiting_bg 20
+	wait_for test -e w1.served
+	they_are_served 20
+}
+
+@test "--forward to a name with 24 descriptors, some of which looking it up takes: nobody is lost" {
+	upstream_bg
+	forward_waits --forward="localhost:$PORT"
+	# again when the answer has to be asked for anew, with no descriptor to spare
+	"$HELPERS/pause" 5100
+	start_bg held "$HELPERS/crowd" connect "$PORT" 6 there go
+	wait_for test -e there
+	waiting_bg 20
+	touch go
+	ends 0 held
+	they_are_served 20
+	fails grep -vE 'waiting for better times$' tool.err
+}
+
+@test "--forward with a raw trace, which takes descriptors, too: nobody is lost" {
+	upstream_bg
+	forward_waits --forward="127.0.0.1:$PORT" --trace=t --trace-format=raw
+	fails grep -vE 'waiting for better times$' tool.err
+}
+
+@test "--forward to a name without processes to ask for it: clients wait, and are served once there are" {
+	need setpriv
+	need prlimit
+	[ "$(id -u)" -eq 0 ] || skip "not root"
+	# the limit holds for a user, and not for root
+	as_user=(setpriv --reuid 54321 --clear-groups)
+	"${as_user[@]}" test -x "$TCPTOOL" || skip "a plain user cannot execute $TCPTOOL"
+	upstream_bg
+	start_bg tool "${as_user[@]}" "$TCPTOOL" listen -kv --forward="localhost:$PORT" 127.0.0.1 0
+	wait_for grep -q 'listening on' tool.err
+	PORT=$(sed -n 's/.*listening on 127.0.0.1 //p' tool.err)
+	"${as_user[@]}" prlimit --pid "${PIDS[tool]}" --nproc=0:
+	waiting_bg 3
+	wait_for grep -q 'cannot reach localhost: .*waiting for better times' tool.err
+	calm tool
+	are 'w*.served' 0
+	"${as_user[@]}" prlimit --pid "${PIDS[tool]}" --nproc=1000:
+	they_are_served 3
+	[ "$(grep -c 'better times' tool.err)" -eq 1 ]
+}
+
 @test "--forward: 4 MiB both ways while there is not one descriptor to spare are the same bytes" {
 	random sent 4194304
 	start_bg upstream "$TCPTOOL" listen -k --port-file=upstream.port 127.0.0.1 0 -- cat

@@ -13,6 +13,7 @@
 #include "cmd/operands.h"
 #include "cmd/watching.h"
 #include "loop/loop.h"
+#include "session/upstream.h"
 
 static const struct stage *const plan_relay[] = {&stage_relay, &stage_settle, NULL};
 static const struct stage *const plan_greet[] = {&stage_greet_host, &stage_settle, NULL};
@@ -148,7 +149,7 @@ static const struct stage *const *choose_plan(const struct settings *s)
 
 static int run(struct settings *s)
 {
-	struct upstream_cache cache = {.valid_until = 0};
+	struct upstream upstream = {.host = NULL};
 	struct watching watching = {.report_fd = -1};
 	struct command command = {0};
 	struct access access = {.has_allow = false};
@@ -164,7 +165,9 @@ static int run(struct settings *s)
 		r = watching_open(&watching, s);
 	if (r == 0) {
 		s->session.plan = choose_plan(s);
-		s->session.cache = &cache;
+		if (s->forward)
+			upstream_init(&upstream, s->session.host);
+		s->session.upstream = &upstream;
 		/* what the listener uses does not bind the other leg */
 		s->dial.family = AF_UNSPEC;
 		/* stdin and stdout can serve one at a time */
@@ -177,6 +180,7 @@ static int run(struct settings *s)
 			return exitcode_for(r, EXIT_LISTEN);
 		}
 		r = serve(s, &command, inherited);
+		upstream_close(&upstream);
 		loop_close();
 	}
 	watching_close(&watching);

@@ -29,6 +29,11 @@ enum trace_format trace_format_of(const char *path)
 	return TRACE_HEX;
 }
 
+int trace_descriptors(const struct trace *t)
+{
+	return t->ops == &trace_raw ? 2 : 0;
+}
+
 int trace_open_file(struct trace *t)
 {
 	t->fd = STDERR_FILENO;

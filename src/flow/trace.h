@@ -38,6 +38,9 @@ struct trace_connection;
  */
 int trace_open(struct trace **out, enum trace_format format, const char *path);
 
+/* How many descriptors each connection takes. */
+int trace_descriptors(const struct trace *);
+
 /* The format that a file name asks for: .jsonl, .pcapng, else hex. */
 enum trace_format trace_format_of(const char *path);
 

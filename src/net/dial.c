@@ -268,6 +268,8 @@ static int look_up(struct dial *d)
 		return 0;
 	}
 	if (d->known) {
+		if (resolve_is_under_way(d->known))
+			return -EAGAIN;
 		memcpy(r, d->known, offsetof(struct resolve, child));
 		return r->error ? -ENOENT : 0;
 	}

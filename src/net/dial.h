@@ -70,7 +70,10 @@ struct dial {
 void dial_start(struct dial *, const struct dial_settings *, const char *host, uint16_t port,
 		struct task *task);
 
-/* Before the first step: take the addresses from `known` (finished), which must outlive the dial. */
+/*
+ * Before the first step: take the addresses from `known`, a look-up of another, which must outlive the dial.
+ * If it is not finished yet, its owner wakes the task once it is.
+ */
 void dial_use(struct dial *, const struct resolve *known);
 
 /*

@@ -38,6 +38,12 @@ int resolve_step(struct resolve *);
 /* The same in one go, without a loop, waiting until the moment `until` (then error is EAI_AGAIN). */
 int resolve_now(struct resolve *, const char *host, int family, nsec until);
 
+/* Has it been started and not yet come to its end? */
+static inline bool resolve_is_under_way(const struct resolve *r)
+{
+	return r->child > 0;
+}
+
 /* Ends the look-up, finished or not. Fine for one that was never started but is all zero. */
 void resolve_close(struct resolve *);
 

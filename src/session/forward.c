@@ -13,9 +13,13 @@
 #include "net/tcpinfo.h"
 #include "session/report.h"
 #include "session/session.h"
+#include "session/upstream.h"
 
-/* An answer of the name service is used for so long. */
-#define ANSWER_LASTS (5 * NSEC_PER_SEC)
+/* The pause before another try when the means to reach the upstream were lacking. */
+#define LACKING_PAUSE (50 * NSEC_PER_MSEC)
+
+/* When they have not been lacking for so long, and are again, that is worth saying. */
+#define BETTER_TIMES (5 * NSEC_PER_SEC)
 
 /* Joins the two. Returns 0 or -ENOMEM. */
 static int set_up(struct session *s)
@@ -27,7 +31,7 @@ static int set_up(struct session *s)
 	return shaping_apply(s);
 }
 
-/* Begins to dial. Returns 0 or -ENOMEM. */
+/* Begins to dial. Returns 0 or -errno. */
 static int begin(struct session *s, nsec now)
 {
 	const struct session_settings *settings = s->settings;
@@ -36,20 +40,36 @@ static int begin(struct session *s, nsec now)
 	if (!s->dial)
 		return -ENOMEM;
 	dial_start(s->dial, settings->dial, settings->host, settings->port, &s->task);
-	if (now < settings->cache->valid_until)
-		dial_use(s->dial, &settings->cache->answer);
-	return 0;
+	return upstream_use(settings->upstream, s, now);
 }
 
-/* A name that was looked up need not be looked up again at once. */
-static void keep_answer(struct session *s, nsec now)
+/* The dial is over, well or not. */
+static void end_dial(struct session *s, bool failed)
 {
-	struct upstream_cache *cache = s->settings->cache;
-
-	if (s->dial->known || s->dial->look_up.error || s->dial->look_up.count == 0)
+	if (!s->dial)
 		return;
-	cache->answer = s->dial->look_up;
-	cache->valid_until = clock_after(now, ANSWER_LASTS);
+	upstream_leave(s->settings->upstream, s, failed);
+	dial_close(s->dial);
+	free(s->dial);
+	s->dial = NULL;
+}
+
+/*
+ * Descriptors, processes or memory are lacking to reach the upstream: it is not the client's fault, who
+ * waits until others have given some back. That is said once, and again only after better times.
+ */
+static enum stage_result await_means(struct session *s, int error, nsec now)
+{
+	struct upstream *u = s->settings->upstream;
+
+	end_dial(s, false);
+	if (error == -ENOMEM)
+		return session_await_memory(s, now);
+	if (u->lacked_at == 0 || now > clock_after(u->lacked_at, BETTER_TIMES))
+		diag_failure("cannot reach %s: %s; waiting for better times", u->host, strerror(-error));
+	u->lacked_at = now;
+	session_wake_at(s, now + LACKING_PAUSE);
+	return STAGE_WAIT;
 }
 
 /* What is closed now is closed with a reset: SO_LINGER of socket(7). */
@@ -63,26 +83,30 @@ static void abort_on_close(const struct stream *stream)
 static enum stage_result reach(struct session *s, nsec now)
 {
 	char reason[512], text[ENDPOINT_TEXT];
-	int r;
+	int r = s->dial ? 0 : begin(s, now);
 
-	if (!s->dial && begin(s, now) < 0)
-		return session_await_memory(s, now);
+	if (r < 0)
+		return await_means(s, r, now);
 	r = dial_step(s->dial);
 	if (r == -EAGAIN)
 		return STAGE_WAIT;
+	if (r < 0 && dial_status(s->dial) == EXIT_RESOURCES)
+		return await_means(s, s->dial->error, now);
 	if (s->settings->report_fd >= 0)
 		report_keep_dial(s, s->dial);
 	if (r < 0) {
-		s->settings->cache->valid_until = 0;
-		return session_fail(s, dial_status(s->dial), "%s",
-				    dial_reason(s->dial, reason, sizeof reason));
+		session_fail(s, dial_status(s->dial), "%s", dial_reason(s->dial, reason, sizeof reason));
+		end_dial(s, true);
+		return STAGE_FAILED;
 	}
-	keep_answer(s, now);
 	stream_sock_open(&s->upstream, s->dial->sock, s->dial->lost);
 	s->dial->sock = -1;
 	diag_step("forwarding %s port %u to %s port %u", endpoint_text(&s->peer, reason),
 		  endpoint_port(&s->peer), endpoint_text(&s->dial->peer, text),
 		  endpoint_port(&s->dial->peer));
+	end_dial(s, false);
+	if (s->owner)
+		task_wake(s->owner);
 	if (set_up(s) < 0)
 		return session_fail(s, EXIT_RESOURCES, "%s", strerror(ENOMEM));
 	return STAGE_DONE;
@@ -93,11 +117,7 @@ static void leave_reach(struct session *s)
 	/* ended before there was an upstream: the client must not take that for an answer */
 	if (!s->relaying && s->remote)
 		abort_on_close(s->remote);
-	if (!s->dial)
-		return;
-	dial_close(s->dial);
-	free(s->dial);
-	s->dial = NULL;
+	end_dial(s, false);
 }
 
 /* The side that a failed flow has lost, or NULL. */

@@ -11,9 +11,11 @@
 #include "base/diag.h"
 #include "base/exitcode.h"
 #include "flow/lease.h"
+#include "flow/trace.h"
 #include "loop/signals.h"
 #include "session/hosts.h"
 #include "session/report.h"
+#include "session/upstream.h"
 
 /* Without descriptors, memory or processes nothing can be served: so long until another try. */
 #define EXHAUSTED_PAUSE (100 * NSEC_PER_MSEC)
@@ -25,6 +27,7 @@
 
 /* Descriptors at most: two sockets and two files of a trace for a session; all pipes, and the rest. */
 #define SESSION_FDS 4
+#define SPARE_MOST 5
 #define OTHER_FDS (2 * LEASE_PIPES_MOST + 64)
 
 /* The memory that a session takes at first, and some to spare; without buffers. */
@@ -181,6 +184,7 @@ static int begin_session(struct server *v, int sock, const struct endpoint *peer
 	served->server = v;
 	session_start(&served->session, v->settings->session, ++v->count, sock, peer, session_ended);
 	served->session.turn = &v->turn;
+	served->session.owner = &v->task;
 	list_append(&v->sessions, &served->session.link);
 	return 0;
 }
@@ -230,15 +234,38 @@ static bool has_plenty(const struct server *v)
 	return (rlim_t)v->active * SESSION_FDS + OTHER_FDS < v->descriptors;
 }
 
-/* A connection that is forwarded will take a second descriptor: is there one? Returns 0 or -errno. */
+/* What a connection that is forwarded takes besides its own socket, at most. */
+static int descriptors_to_spare(const struct session_settings *s)
+{
+	/* the upstream's socket, the pipe of a look-up, the files of a trace */
+	return 1 + (s->upstream->by_name ? 2 : 0) + (s->trace ? trace_descriptors(s->trace) : 0);
+}
+
+/* A connection that is forwarded will take more descriptors: are there any? Returns 0 or -errno. */
 static int check_spare(const struct server *v, int sock)
 {
-	int spare;
+	int spare[SPARE_MOST], n = 0, wanted, r = 0;
 
 	if (!forwards(v) || has_plenty(v))
 		return 0;
-	spare = fcntl(sock, F_DUPFD_CLOEXEC, 0);
-	return spare < 0 ? -errno : fd_close(&spare);
+	for (wanted = descriptors_to_spare(v->settings->session); n < wanted && r == 0; n++) {
+		spare[n] = fcntl(sock, F_DUPFD_CLOEXEC, 0);
+		r = spare[n] < 0 ? -errno : 0;
+	}
+	while (n-- > 0)
+		fd_close(&spare[n]);
+	return r;
+}
+
+/* Near the limit of descriptors: is somebody still about to take those that were to spare? */
+static bool somebody_takes_more(const struct server *v)
+{
+	if (!forwards(v) || has_plenty(v))
+		return false;
+	for (struct list *l = v->sessions.prev; l != &v->sessions; l = l->prev)
+		if (*list_entry(l, struct session, link)->plan == &stage_reach)
+			return true;
+	return false;
 }
 
 /* Serves an accepted connection, or holds on to it until there are the means. */
@@ -289,7 +316,7 @@ static bool is_welcome(const struct server *v, const struct endpoint *peer)
 static bool may_accept(const struct server *v, nsec now)
 {
 	return v->accepting && v->active < v->settings->max_connections && now >= v->paused_until &&
-	       v->held < 0;
+	       v->held < 0 && !somebody_takes_more(v);
 }
 
 /* What was held when the means were lacking comes first, and alone. Returns true if there was such. */
@@ -297,7 +324,7 @@ static bool serve_held(struct server *v, nsec now)
 {
 	int sock = v->held;
 
-	if (sock < 0 || now < v->paused_until)
+	if (sock < 0 || now < v->paused_until || somebody_takes_more(v))
 		return false;
 	v->held = -1;
 	serve(v, sock, &v->held_peer, now);

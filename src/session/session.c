@@ -377,6 +377,7 @@ void session_start(struct session *s, const struct session_settings *settings, u
 	s->quit_at = NSEC_NEVER;
 	list_init(&s->link);
 	list_init(&s->turn_link);
+	list_init(&s->upstream_link);
 	task_init(&s->task, run);
 	timer_init(&s->timer, &s->task);
 	for (int i = 0; i < SESSION_WATCHES; i++)

@@ -23,6 +23,7 @@ struct session;
 struct shaping;
 struct stream_traced;
 struct trace;
+struct upstream;
 
 enum stage_result {
 	STAGE_WAIT,   /* not yet: session_want() and session_wake_at() say for what */
@@ -48,12 +49,6 @@ extern const struct stage stage_forward;    /* the client to the upstream, and b
 extern const struct stage stage_expect;     /* --send and --expect: a health check */
 extern const struct stage stage_command;    /* a command has the connection; wait for its end */
 
-/* The last answer for the upstream's name, so that not every connection has to ask. */
-struct upstream_cache {
-	struct resolve answer;
-	nsec valid_until;
-};
-
 /* What holds for every session of a run. */
 struct session_settings {
 	const struct stage *const *plan; /* ends with NULL */
@@ -72,7 +67,7 @@ struct session_settings {
 	const struct expectation *expect; /* for stage_expect */
 	const struct sockopts *options; /* -O, for accepted connections; NULL: none */
 	const struct command *command; /* for stage_command */
-	struct upstream_cache *cache; /* for stage_reach */
+	struct upstream *upstream; /* for stage_reach */
 	/* for stage_dial and stage_reach */
 	const struct dial_settings *dial;
 	const char *host;
@@ -93,6 +88,7 @@ struct session {
 	void (*ended)(struct session *); /* called last; may free the session */
 	struct list link;
 	struct turn *turn;
+	struct task *owner; /* woken when it has all the descriptors it needs; NULL: nobody cares */
 	uint64_t number; /* from 1 */
 	int status; /* how it ended: enum exitcode, a signal in EXIT_SIGNAL or EXIT_RAISE added */
 
@@ -114,7 +110,7 @@ struct session {
 	struct greeting *greeting;     /* while greeting */
 	struct expecting *expecting;   /* while expecting */
 	pid_t child;                   /* while a command has the connection */
-	struct list turn_link;
+	struct list turn_link, upstream_link;
 
 	struct watch watches[SESSION_WATCHES];
 	unsigned wanted[SESSION_WATCHES];
