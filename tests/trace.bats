@@ -137,6 +137,49 @@ need_analysers() {
 	grep -qE '^= #1 [0-9:.]+ Connection reset by peer$' trace.hex
 }
 
+# lost_while_receiving FILE: traces to FILE a connection that is reset when much of what was received has
+# not been read yet; it is writing that meets the reset first.
+lost_while_receiving() {
+	rm -f in to_stdout
+	mkfifo in to_stdout
+	exec 5<>in 6<>to_stdout
+	peer_bg peer file:noise acked reset
+	# 64 KiB fill the pipe, a read takes as much at most, and the kernel has room for the rest
+	IN=in OUT=to_stdout start_bg tool "$TCPTOOL" connect -o "$1" --limit-rate=600k -O rcvbuf=200k 127.0.0.1 "$PORT"
+	ends 0 peer
+	printf vain >&5
+	wait_for write_failed
+	head -c 240000 <&6 >kept
+	ends 1 tool
+	exec 5>&- 6>&-
+	cmp noise kept
+}
+
+write_failed() {
+	kill -USR1 "${PIDS[tool]}"
+	grep -q '"sent_end":"Connection reset by peer"' tool.err
+}
+
+@test "a reset that writing meets first is written down behind all that was received" {
+	random noise 240000
+	lost_while_receiving trace.jsonl
+	payload received trace.jsonl | cmp - noise
+	[ "$(tail -n 2 trace.jsonl | "$HELPERS/json" get event | tr '\n' ' ')" = 'end close ' ]
+	[ "$(grep -c '"event":"end"' trace.jsonl)" -eq 1 ]
+	grep -qE '"event":"end".*"direction":"received","how":"reset"' trace.jsonl
+}
+
+@test "pcapng: the RST is the last packet, and counts as none" {
+	need_analysers
+	random noise 240000
+	lost_while_receiving trace.pcapng
+	clean_capture trace.pcapng
+	followed trace.pcapng 1 | cmp - noise
+	tshark -r trace.pcapng -T fields -e tcp.flags.reset -e tcp.flags.fin -e tcp.seq 2>/dev/null |
+		tail -n 1 | sed 's/True/1/g; s/False/0/g' >last
+	holds last '1\t0\t240001\n'
+}
+
 # --- pcapng --------------------------------------------------------------------------------------
 
 @test "pcapng: packet analysers give both streams back byte for byte" {

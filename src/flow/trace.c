@@ -112,8 +112,11 @@ void trace_end(struct trace_connection *c, enum trace_direction way, enum trace_
 		return;
 	if (!c->trace->broken)
 		c->trace->ops->end(c, way, how);
-	c->ended[way] = true;
-	c->reset = how == TRACE_RESET;
+	/* a RST takes no sequence number, as a FIN does */
+	if (how == TRACE_FIN)
+		c->ended[way] = true;
+	else
+		c->reset = true;
 }
 
 void trace_finish(struct trace_connection *c, const char *how)

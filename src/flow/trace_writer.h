@@ -39,7 +39,7 @@ struct trace_connection {
 	bool incoming;
 	struct trace_address local, peer;
 	uint64_t moved[2]; /* by enum trace_direction: bytes before the ones at hand */
-	bool ended[2], reset;
+	bool ended[2], reset; /* a FIN has gone that way; a RST has ended both */
 	uint64_t acked[2]; /* pcapng: as far as the other side's packets have acknowledged */
 	int files[2];      /* raw */
 };

@@ -14,6 +14,7 @@ struct stream_traced {
 	struct stream stream;
 	struct stream *inner;
 	struct trace_connection *trace;
+	bool reset; /* the connection has been reset, and what came before that may still be unread */
 };
 
 static struct stream_traced *outer(struct stream *s)
@@ -29,10 +30,18 @@ static void take_over(struct stream_traced *t)
 }
 
 /* Only a reset ends both ways at once; a peer that vanished said nothing. */
-static void failed(struct stream_traced *t, ssize_t error)
+static bool is_reset(ssize_t error)
 {
-	if (error == -ECONNRESET || error == -EPIPE)
+	return error == -ECONNRESET || error == -EPIPE;
+}
+
+/* Nothing more is received: a reset that writing has met first has its place here. */
+static void input_ended(struct stream_traced *t, ssize_t how)
+{
+	if (is_reset(how) || t->reset)
 		trace_end(t->trace, TRACE_RECEIVED, TRACE_RESET);
+	else if (how == 0)
+		trace_end(t->trace, TRACE_RECEIVED, TRACE_FIN);
 }
 
 static ssize_t traced_read(struct stream *s, void *buf, size_t n)
@@ -43,10 +52,8 @@ static ssize_t traced_read(struct stream *s, void *buf, size_t n)
 	take_over(t);
 	if (got > 0)
 		trace_bytes(t->trace, TRACE_RECEIVED, buf, (size_t)got);
-	else if (got == 0)
-		trace_end(t->trace, TRACE_RECEIVED, TRACE_FIN);
-	else
-		failed(t, got);
+	else if (got != -EAGAIN)
+		input_ended(t, got);
 	return got;
 }
 
@@ -58,18 +65,21 @@ static ssize_t traced_write(struct stream *s, const void *buf, size_t n)
 	take_over(t);
 	if (put > 0)
 		trace_bytes(t->trace, TRACE_SENT, buf, (size_t)put);
-	else
-		failed(t, put);
+	else if (is_reset(put))
+		t->reset = true;
 	return put;
 }
 
 static int traced_shut(struct stream *s)
 {
 	struct stream_traced *t = outer(s);
+	struct endpoint peer;
+	/* asked before: our FIN may be what closes the connection; and one that is gone sends none */
+	bool connected = !t->reset && endpoint_of_peer(t->inner->wfd, &peer) == 0;
 	int r = t->inner->ops->shut(t->inner);
 
 	take_over(t);
-	if (r == 0)
+	if (r == 0 && connected)
 		trace_end(t->trace, TRACE_SENT, TRACE_FIN);
 	return r;
 }
@@ -143,6 +153,8 @@ void traced_finish(struct session *s)
 {
 	if (!s->traced)
 		return;
+	if (s->traced->reset)
+		trace_end(s->traced->trace, TRACE_RECEIVED, TRACE_RESET);
 	end_by_close(s->traced);
 	trace_finish(s->traced->trace, s->failure ? s->failure : "closed");
 	s->traced = NULL;
