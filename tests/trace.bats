@@ -180,6 +180,35 @@ write_failed() {
 	holds last '1\t0\t240001\n'
 }
 
+# told FILE DIRECTION HOW: the trace tells this end.
+told() {
+	grep -qE "\"event\":\"end\".*\"direction\":\"$2\",\"how\":\"$3\"" "$1"
+}
+
+@test "a reset that comes when nobody reads any more is told, too, and no FIN that was never sent" {
+	mkfifo in
+	exec 5<>in
+	peer_bg peer expect:x shut wait:go reset
+	IN=in start_bg tool "$TCPTOOL" connect -o idle.jsonl 127.0.0.1 "$PORT"
+	printf x >&5
+	wait_for told idle.jsonl received fin
+	touch go
+	ends 0 tool
+	told idle.jsonl received reset
+	fails told idle.jsonl sent fin
+	exec 5>&-
+	# the same while what was sent waits to be acknowledged
+	random much 60000
+	rm go
+	peer_bg other -r 4096 shut wait:go reset
+	IN=much start_bg tool "$TCPTOOL" connect -o settling.jsonl 127.0.0.1 "$PORT"
+	wait_for told settling.jsonl received fin
+	wait_for told settling.jsonl sent fin
+	touch go
+	ends 1 tool
+	told settling.jsonl received reset
+}
+
 # --- pcapng --------------------------------------------------------------------------------------
 
 @test "pcapng: packet analysers give both streams back byte for byte" {
@@ -222,6 +251,25 @@ write_failed() {
 	peer_bg peer send:unread hold
 	returns 5 "$TCPTOOL" connect -o ours.pcapng --deadline=500ms --send-only 127.0.0.1 "$PORT" < <(sleep 1)
 	clean_capture ours.pcapng
+}
+
+@test "pcapng: a RST that follows a FIN has the number behind it" {
+	need_analysers
+	mkfifo in
+	exec 5<>in
+	peer_bg peer expect:x shut wait:go reset
+	IN=in start_bg tool "$TCPTOOL" connect -o trace.pcapng 127.0.0.1 "$PORT"
+	printf x >&5
+	wait_for finished_by_peer trace.pcapng
+	touch go
+	ends 0 tool
+	exec 5>&-
+	clean_capture trace.pcapng
+	[ "$(tshark -r trace.pcapng -Y tcp.flags.reset==1 -T fields -e tcp.seq 2>/dev/null)" = 2 ]
+}
+
+finished_by_peer() {
+	tcpdump -nr "$1" 'tcp[13] & 1 != 0' 2>/dev/null | grep -q .
 }
 
 @test "pcapng: no packet is over 64 KiB, whatever was read at once" {

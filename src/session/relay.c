@@ -11,6 +11,7 @@
 #include "base/exitcode.h"
 #include "session/progress.h"
 #include "session/session.h"
+#include "session/traced.h"
 
 /* Joins stdin and stdout to the connection. Returns 0 or -ENOMEM. */
 static int set_up(struct session *s)
@@ -102,6 +103,7 @@ static enum stage_result check_peer_gone(struct session *s)
 	getsockopt(s->remote->wfd, SOL_SOCKET, SO_ERROR, &error, &length);
 	if (error == 0)
 		return STAGE_DONE;
+	traced_lost(s, error);
 	if (error == ETIMEDOUT || s->out.moved != s->sent_at_end || s->out.held > 0)
 		return connection_failed(s, -error);
 	flow_cut(&s->out);

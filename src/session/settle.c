@@ -10,6 +10,7 @@
 #include "base/exitcode.h"
 #include "net/tcpinfo.h"
 #include "session/session.h"
+#include "session/traced.h"
 
 #define DROP_ROUNDS 16
 
@@ -44,6 +45,7 @@ static enum stage_result connection_lost(struct session *s)
 	getsockopt(s->remote->wfd, SOL_SOCKET, SO_ERROR, &error, &length);
 	if (error == 0 || error == EPIPE)
 		error = ECONNRESET;
+	traced_lost(s, error);
 	if (lost == 0)
 		return session_fail(s, EXIT_LOST, "%s", strerror(error));
 	return session_fail(s, EXIT_LOST, "%s (bytes sent and not acknowledged: %d)", strerror(error), lost);

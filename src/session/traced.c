@@ -149,6 +149,12 @@ static void end_by_close(struct stream_traced *t)
 	trace_end(t->trace, TRACE_SENT, reset ? TRACE_RESET : TRACE_FIN);
 }
 
+void traced_lost(struct session *s, int error)
+{
+	if (s->traced && is_reset(-error))
+		s->traced->reset = true;
+}
+
 void traced_finish(struct session *s)
 {
 	if (!s->traced)

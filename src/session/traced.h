@@ -10,6 +10,12 @@ struct session;
  */
 int traced_begin(struct session *s);
 
+/*
+ * The connection turned out to have failed with `error` (positive), which was found out beside the stream:
+ * if that is a reset, the trace will tell it. Harmless when there is no trace.
+ */
+void traced_lost(struct session *s, int error);
+
 /* The session is over: tells the trace how. The stream itself goes with the session. */
 void traced_finish(struct session *s);
 
