@@ -125,6 +125,17 @@ took() {
 	calm tool slow
 }
 
+@test "--delay takes no processor time either when the peer has ended and a terminal is read no more" {
+	need_terminal
+	peer_bg peer expect:'one\n' shut rest:'two\n'
+	# shellcheck disable=SC2016 # the inner shell expands it
+	returns 0 "$HELPERS/pty" -i 'type:one\ntwo\n' -- \
+		bash -c '"$0" connect --delay=1 127.0.0.1 "$1"; times >times' "$TCPTOOL" "$PORT"
+	ends 0 peer
+	# the second line is the children's: user and system
+	tail -n 1 times | tr ms ' ' | awk '{ exit !(60 * $1 + $2 + 60 * $3 + $4 < 0.5) }'
+}
+
 @test "--delay: a pause behind each line, and the lines stay whole" {
 	peer_bg peer sink:kept
 	took 600 "$TCPTOOL" connect --delay=200ms -o trace.jsonl 127.0.0.1 "$PORT" < <(printf 'one\ntwo\nthree\nfour')

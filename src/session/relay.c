@@ -182,8 +182,8 @@ static enum stage_result step(struct session *s, nsec now)
 		return STAGE_FAILED;
 	if (flow_over(&s->in) && flow_over(&s->out))
 		return STAGE_DONE;
-	/* told to stop reading only now, with nothing left to give: it will come to its end at once */
-	if (more || (s->out.state == FLOW_ENDING && s->out.waits == FLOW_NEITHER && s->out.held == 0))
+	/* told to stop reading only now, and nothing holds it back: it will come to its end at once */
+	if (more || (s->out.state == FLOW_ENDING && s->out.waits == FLOW_NEITHER && !s->out.resume_at))
 		task_wake(&s->task);
 	want_flows(s, now);
 	progress_step(s, now);
