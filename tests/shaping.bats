@@ -66,6 +66,28 @@ pieces() {
 	ends 0 peer
 }
 
+@test "-t: every option is refused at once, also when stdin says nothing" {
+	local asked='' refused='' hex
+	for i in {0..255}; do
+		printf -v hex %02x "$i"
+		asked+="\xff\xfd\x$hex\xff\xfb\x$hex"
+		refused+="\xff\xfc\x$hex\xff\xfe\x$hex"
+	done
+	printf %b "$asked" >asked
+	printf %b "$refused" >refused
+	mkfifo in
+	exec 5<>in
+	peer_bg peer send:hello wait:go file:asked gulp:1536 touch:all sink
+	IN=in start_bg tool "$TCPTOOL" connect -t -o trace --trace-format=raw 127.0.0.1 "$PORT"
+	wait_for holds tool.out hello
+	touch go
+	wait_for test -e all
+	head -c 1536 trace.1.out | cmp - refused
+	calm tool
+	exec 5>&-
+	ends 0 tool
+}
+
 @test "-C and -t together" {
 	peer_bg peer rest:'a\r\n\xff\xffb\r\n'
 	returns 0 "$TCPTOOL" connect -C -t 127.0.0.1 "$PORT" < <(printf 'a\n\xffb\n')

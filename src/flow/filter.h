@@ -23,6 +23,8 @@ struct filter_ops {
 	size_t (*map)(struct filter *, const unsigned char *in, size_t n, unsigned char *out);
 	/* Bytes of the filter's own that go before what the source has; returns how many. */
 	size_t (*inject)(struct filter *, unsigned char *out, size_t room);
+	/* Comes with inject: are there such bytes now? */
+	bool (*has_own)(struct filter *);
 	/* A gate before the destination: how many of the `n` bytes may go now; 0 sets *when. */
 	size_t (*portion)(struct filter *, const unsigned char *bytes, size_t n, nsec now, nsec *when);
 	/* `n` bytes have been given to the destination. */
@@ -44,14 +46,15 @@ void filter_crlf_init(struct filter_crlf *);
 /*
  * TELNET (RFC 854) as the one who wants none of it: options that are offered or asked for are refused,
  * commands are taken out of what is received, a byte 255 is one on both sides. Two filters that work
- * together: `received` on the incoming flow, `sent` on the outgoing one, which carries the answers.
+ * together: `received` on the incoming flow, `sent` on the outgoing one, which carries the answers. An
+ * option that is asked for again before the answer has gone is refused once; answers go whole.
  */
 struct filter_telnet {
 	struct filter received, sent;
 	int state;
 	unsigned char verb;
-	unsigned char answers[256];
-	size_t answers_length;
+	bool refused[256][2]; /* by option: a WONT, a DONT is still to be said */
+	int unsaid;           /* how many of them */
 };
 void filter_telnet_init(struct filter_telnet *);
 

@@ -1,7 +1,5 @@
 #include "flow/filter.h"
 
-#include <string.h>
-
 #include "base/list.h"
 
 /* RFC 854, "TELNET COMMAND STRUCTURE". */
@@ -13,11 +11,12 @@ enum state { DATA, COMMAND, OPTION, SUBNEGOTIATION, SUBNEGOTIATION_COMMAND };
 /* Refuses what was offered or asked for; what is withdrawn needs no answer. */
 static void answer(struct filter_telnet *t, unsigned char verb, unsigned char option)
 {
-	if ((verb != DO && verb != WILL) || t->answers_length + 3 > sizeof t->answers)
+	bool *refused = &t->refused[option][verb == WILL];
+
+	if ((verb != DO && verb != WILL) || *refused)
 		return;
-	t->answers[t->answers_length++] = IAC;
-	t->answers[t->answers_length++] = verb == DO ? WONT : DONT;
-	t->answers[t->answers_length++] = option;
+	*refused = true;
+	t->unsaid++;
 }
 
 /* What follows an IAC. Returns true if it is a byte of data. */
@@ -82,20 +81,35 @@ static size_t map_sent(struct filter *f, const unsigned char *in, size_t n, unsi
 
 static size_t inject_answers(struct filter *f, unsigned char *out, size_t room)
 {
+	static const unsigned char verbs[] = {WONT, DONT};
 	struct filter_telnet *t = list_entry(f, struct filter_telnet, sent);
-	size_t n = t->answers_length < room ? t->answers_length : room;
+	unsigned char *at = out;
 
-	memcpy(out, t->answers, n);
-	t->answers_length -= n;
-	memmove(t->answers, t->answers + n, t->answers_length);
-	return n;
+	for (int i = 0; i < 2 * 256 && t->unsaid > 0 && room >= 3; i++) {
+		bool *refused = &t->refused[i / 2][i % 2];
+
+		if (!*refused)
+			continue;
+		*refused = false;
+		t->unsaid--;
+		*at++ = IAC;
+		*at++ = verbs[i % 2];
+		*at++ = (unsigned char)(i / 2);
+		room -= 3;
+	}
+	return (size_t)(at - out);
+}
+
+static bool has_answers(struct filter *f)
+{
+	return list_entry(f, struct filter_telnet, sent)->unsaid > 0;
 }
 
 void filter_telnet_init(struct filter_telnet *t)
 {
 	static const struct filter_ops received = {.name = "telnet received", .map = map_received};
 	static const struct filter_ops sent = {
-		.name = "telnet sent", .map = map_sent, .inject = inject_answers};
+		.name = "telnet sent", .map = map_sent, .inject = inject_answers, .has_own = has_answers};
 
 	*t = (struct filter_telnet){.received.ops = &received, .sent.ops = &sent};
 }

@@ -158,7 +158,11 @@ static const struct mapping received_maps[] = {
 					  "b",
 					  "ab", "")},
 	{"several", RECEIVES("\xff\xfd\x18\xff\xfb\x01x\xff\xfd\x1f", "x",
-			     "\xff\xfc\x18\xff\xfe\x01\xff\xfc\x1f")},
+			     "\xff\xfe\x01\xff\xfc\x18\xff\xfc\x1f")},
+	{"one option both ways", RECEIVES("\xff\xfb\x01\xff\xfd\x01", "",
+					  "\xff\xfc\x01\xff\xfe\x01")},
+	{"a request that is repeated", RECEIVES("\xff\xfd\x01\xff\xfd\x01", "", "\xff\xfc\x01")},
+	{"a request that is withdrawn", RECEIVES("\xff\xfd\x01\xff\xfe\x01", "", "\xff\xfc\x01")},
 	{"option 255", RECEIVES("\xff\xfd\xff"
 				"a",
 				"a", "\xff\xfc\xff")},
@@ -201,10 +205,11 @@ static bool are_answers(const unsigned char *bytes, size_t n, unsigned char *nex
 	return n % 3 == 0;
 }
 
-/* A peer that asks for ever is not answered for ever, but no answer is cut or harms memory. */
+/* A peer that asks for ever is answered once for each option, until those answers have gone. */
 static void check_flood(void)
 {
 	struct filter_telnet *telnet = malloc(sizeof *telnet);
+	struct filter *sent = &telnet->sent;
 	unsigned char requests[3 * 256], out[3 * 256], next = 0;
 	unsigned char *answers = malloc(1024);
 	size_t n = 0, kept = 0;
@@ -212,35 +217,43 @@ static void check_flood(void)
 	filter_telnet_init(telnet);
 	for (int i = 0; i < 256; i++)
 		memcpy(requests + 3 * i, (unsigned char[]){255, 253, (unsigned char)i}, 3);
+	point(!sent->ops->has_own(sent), "no request: nothing to say");
 	for (int i = 0; i < 50; i++)
 		kept += telnet->received.ops->map(&telnet->received, requests, sizeof requests,
 						  out);
-	n = telnet->sent.ops->inject(&telnet->sent, answers, 1024);
-	point(kept == 0 && n > 0 && are_answers(answers, n, &next),
-	      "a flood of requests: whole answers (%zu bytes)", n);
-	point(telnet->sent.ops->inject(&telnet->sent, answers, 1024) == 0,
+	point(sent->ops->has_own(sent), "a flood of requests: something to say");
+	n = sent->ops->inject(sent, answers, 1024);
+	point(kept == 0 && n == 3 * 256 && are_answers(answers, n, &next),
+	      "one whole answer for each option (%zu bytes)", n);
+	point(!sent->ops->has_own(sent) && sent->ops->inject(sent, answers, 1024) == 0,
 	      "and they are said once");
+	telnet->received.ops->map(&telnet->received, requests, 6, out);
+	n = sent->ops->inject(sent, answers, 1024);
+	point(n == 6, "asked for anew, refused anew (%zu bytes)", n);
 	free(answers);
 	free(telnet);
 }
 
-/* Answers that go in small portions come whole all the same. */
+/* Answers go whole, however little room there is for them. */
 static void check_portions_of_answers(void)
 {
 	struct filter_telnet telnet;
 	unsigned char requests[30], out[30], answers[64], next = 0;
-	bool good;
+	bool good = true;
 	size_t all = 0;
 
 	filter_telnet_init(&telnet);
 	for (int i = 0; i < 10; i++)
 		memcpy(requests + 3 * i, (unsigned char[]){255, 253, (unsigned char)i}, 3);
 	telnet.received.ops->map(&telnet.received, requests, sizeof requests, out);
-	for (size_t n, room = 1;
-	     (n = telnet.sent.ops->inject(&telnet.sent, answers + all, room)) > 0; all += n)
-		room = room % 5 + 1;
-	good = all == 30 && are_answers(answers, all, &next);
-	point(good, "answers given in pieces of 1 to 5 bytes are the same");
+	good = telnet.sent.ops->inject(&telnet.sent, answers, 2) == 0;
+	for (size_t n, room = 3;
+	     (n = telnet.sent.ops->inject(&telnet.sent, answers + all, room)) > 0; all += n) {
+		good &= n <= room;
+		room = room % 9 + 3;
+	}
+	good &= all == 30 && are_answers(answers, all, &next);
+	point(good, "answers given in pieces of 3 to 11 bytes are the same");
 }
 
 /* --- rate --- */
