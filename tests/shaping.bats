@@ -88,6 +88,35 @@ pieces() {
 	ends 0 tool
 }
 
+@test "-t: an answer does not wait behind a line that is delayed" {
+	mkfifo in
+	exec 5<>in
+	peer_bg peer expect:'a\n' send:'\xff\xfd\x01' expect:'b\xff\xfc\x01' touch:refused eof
+	IN=in start_bg tool "$TCPTOOL" connect -t --delay=300ms 127.0.0.1 "$PORT"
+	printf 'a\nb' >&5
+	wait_for test -e refused
+	exec 5>&-
+	ends 0 tool
+	ends 0 peer
+}
+
+@test "-t: answers still go when stdin has ended, as long as no FIN has gone" {
+	for option in --no-shutdown --recv-only; do
+		rm -f go
+		peer_bg peer send:hello wait:go send:'\xff\xfd\x01' expect:'\xff\xfc\x01' touch:"refused$option" \
+			wait:over
+		start_bg tool "$TCPTOOL" connect -t $option 127.0.0.1 "$PORT"
+		wait_for holds tool.out hello
+		touch go
+		wait_for test -e "refused$option"
+		calm tool
+		touch over
+		ends 0 tool
+		ends 0 peer
+		rm over
+	done
+}
+
 @test "-C and -t together" {
 	peer_bg peer rest:'a\r\n\xff\xffb\r\n'
 	returns 0 "$TCPTOOL" connect -C -t 127.0.0.1 "$PORT" < <(printf 'a\n\xffb\n')

@@ -86,12 +86,29 @@ static void took(struct flow *f, size_t n)
 			i->ops->took(i, n);
 }
 
-/* Takes bytes from the source. Returns false when the flow has to wait or is over. */
+/*
+ * A filter has bytes of its own to give to a destination that still takes some: behind the end of the
+ * source, too, and as long as that end is withheld.
+ */
+static bool has_own(const struct flow *f)
+{
+	if (f->cut || f->state == FLOW_FAILED || (f->state == FLOW_DONE && !f->withhold_end))
+		return false;
+	for (struct filter *i = f->filters; i; i = i->next)
+		if (i->ops->has_own && i->ops->has_own(i))
+			return true;
+	return false;
+}
+
+/*
+ * Takes bytes from the source, or before them those that a filter has. Returns false when the flow has to
+ * wait or is over.
+ */
 static bool fill(struct flow *f)
 {
 	ssize_t got;
 
-	if (f->source_empty) {
+	if (f->source_empty && !has_own(f)) {
 		/* known without asking: wait, and ask when woken */
 		f->source_empty = false;
 		f->waits = FLOW_SRC;
@@ -135,11 +152,13 @@ static bool finish(struct flow *f)
 /* One round: drain before fill, fill before the end. Returns false when there is no next one now. */
 static bool advance(struct flow *f)
 {
-	if (flow_over(f))
+	if (f->state == FLOW_FAILED)
 		return false;
 	if (f->held > 0)
 		return drain(f);
-	return f->state == FLOW_OPEN ? fill(f) : finish(f);
+	if (f->state == FLOW_OPEN || has_own(f))
+		return fill(f);
+	return f->state == FLOW_ENDING ? finish(f) : false;
 }
 
 bool flow_step(struct flow *f)

@@ -37,7 +37,8 @@ struct flow {
 	struct filter *filters;   /* what the bytes meet on their way, in this order; NULL: nothing */
 	enum flow_state state;
 	unsigned waits;           /* the sides whose readiness the flow waits for */
-	bool withhold_end;        /* the end of the source is not passed on: --no-shutdown */
+	bool withhold_end;        /* the end of the source is not passed on, --no-shutdown: so even in
+				   * FLOW_DONE a step gives what filters have of their own by then */
 	int error;                /* -errno of the first failure */
 	enum flow_sides culprit;  /* the side that failed */
 	uint64_t moved;           /* bytes the destination has taken */

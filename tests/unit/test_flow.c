@@ -548,10 +548,139 @@ static void check_stopped(void)
 	flow_cut(&flows[0]);
 }
 
+/* --- what filters have of their own --- */
+
+/* Two streams that answer as they are told, and what has been written. */
+static struct {
+	const char *text;        /* the next read gives it, and then there is nothing yet */
+	bool ended, busy;        /* reading finds the end; writing is answered -EAGAIN */
+	unsigned char given[64];
+	size_t length;
+	int ends;                /* made, the last of them behind so many bytes: */
+	size_t end_at;
+} said;
+
+static ssize_t said_read(struct stream *s, void *buf, size_t n)
+{
+	size_t length = said.text ? strlen(said.text) : 0;
+
+	(void)s;
+	(void)n;
+	if (length == 0)
+		return said.ended ? 0 : -EAGAIN;
+	memcpy(buf, said.text, length);
+	said.text = NULL;
+	return (ssize_t)length;
+}
+
+static ssize_t said_write(struct stream *s, const void *buf, size_t n)
+{
+	(void)s;
+	if (said.busy)
+		return -EAGAIN;
+	memcpy(said.given + said.length, buf, n);
+	said.length += n;
+	return (ssize_t)n;
+}
+
+static int said_shut(struct stream *s)
+{
+	(void)s;
+	said.ends++;
+	said.end_at = said.length;
+	return 0;
+}
+
+static const struct stream_ops saying = {said_read, said_write, said_shut, NULL};
+static struct stream said_src = {.ops = &saying, .rkind = FD_PIPE},
+		     said_dst = {.ops = &saying, .wkind = FD_SOCKET};
+static struct filter_telnet said_telnet;
+
+static void begin_saying(struct flow *f)
+{
+	memset(&said, 0, sizeof said);
+	filter_telnet_init(&said_telnet);
+	flow_init(f, &said_src, &said_dst);
+	f->filters = &said_telnet.sent;
+}
+
+/* The peer asks for option 1. */
+static void ask(void)
+{
+	unsigned char out[3];
+
+	said_telnet.received.ops->map(&said_telnet.received, (const unsigned char *)"\xff\xfd\x01",
+				      3, out);
+}
+
+/* Steps it until it waits. Returns true if `wanted` is what has been given in all. */
+static bool gives(struct flow *f, const char *wanted)
+{
+	for (int i = 0; i < 10 && flow_step(f); i++)
+		;
+	return said.length == strlen(wanted) && memcmp(said.given, wanted, said.length) == 0;
+}
+
+#define REFUSAL "\xff\xfc\x01"
+
+/* An answer waits for nobody but the destination. */
+static void check_answers(void)
+{
+	struct flow f;
+
+	begin_saying(&f);
+	said.text = "x";
+	said.busy = true;
+	gives(&f, "");
+	ask();
+	said.busy = false;
+	point(gives(&f, "x" REFUSAL) && f.waits == FLOW_SRC,
+	      "an answer does not wait for a silent source");
+	ask();
+	said.ended = true;
+	point(gives(&f, "x" REFUSAL REFUSAL) && f.state == FLOW_DONE && said.ends == 1 && said.end_at == 7,
+	      "it goes before the end");
+	ask();
+	point(gives(&f, "x" REFUSAL REFUSAL) && said.ends == 1 && f.waits == FLOW_NEITHER,
+	      "and not behind it");
+	flow_close(&f);
+}
+
+static void check_answers_behind_end(void)
+{
+	struct flow f;
+
+	begin_saying(&f);
+	f.withhold_end = said.ended = true;
+	point(gives(&f, "") && f.state == FLOW_DONE && said.ends == 0, "an end that is withheld");
+	ask();
+	said.busy = true;
+	point(gives(&f, "") && flow_over(&f) && f.waits == FLOW_DST, "an answer behind it waits for room");
+	said.busy = false;
+	point(gives(&f, REFUSAL) && f.state == FLOW_DONE && f.waits == FLOW_NEITHER && !f.buffer,
+	      "and goes as soon as there is some");
+	point(gives(&f, REFUSAL) && said.ends == 0, "once");
+	flow_close(&f);
+	begin_saying(&f);
+	f.withhold_end = true;
+	flow_cut(&f);
+	ask();
+	point(gives(&f, "") && f.waits == FLOW_NEITHER, "a flow that was cut answers no more");
+	flow_close(&f);
+	begin_saying(&f);
+	flow_stop_reading(&f);
+	ask();
+	point(gives(&f, REFUSAL) && f.state == FLOW_DONE && said.ends == 1 && said.end_at == 3,
+	      "one that reads no more answers before its end");
+	flow_close(&f);
+}
+
 int main(void)
 {
 	check_beginnings();
 	check_stopped();
+	check_answers();
+	check_answers_behind_end();
 	for (size_t i = 0; i < COUNT(kinds); i++)
 		check_kind(&kinds[i]);
 	lease_close();
