@@ -147,6 +147,19 @@ took() {
 	cmp file out
 }
 
+@test "--limit-rate counts what crosses the wire, and not what -C and -t make it of" {
+	head -c 150000 /dev/zero | tr '\0' '\n' >lines
+	peer_bg peer sink:kept
+	took 1200 "$TCPTOOL" connect -C --limit-rate=200k 127.0.0.1 "$PORT" <lines
+	ends 0 peer
+	[ "$(stat -c %s kept)" -eq 300000 ]
+	head -c 300000 /dev/zero | tr '\0' '\377' >doubled
+	peer_bg other file:doubled sink
+	took 1200 "$TCPTOOL" connect -t --limit-rate=200k 127.0.0.1 "$PORT" </dev/null
+	ends 0 other
+	[ "$(stat -c %s out)" -eq 150000 ]
+}
+
 @test "--limit-rate is each connection's own, and limits a forwarder too" {
 	random file 200000
 	listen_bg upstream -k 127.0.0.1 0 -- cat

@@ -145,7 +145,8 @@ lost_while_receiving() {
 	exec 5<>in 6<>to_stdout
 	peer_bg peer file:noise acked reset
 	# 64 KiB fill the pipe, a read takes as much at most, and the kernel has room for the rest
-	IN=in OUT=to_stdout start_bg tool "$TCPTOOL" connect -o "$1" --limit-rate=600k -O rcvbuf=200k 127.0.0.1 "$PORT"
+	IN=in OUT=to_stdout start_bg tool "$TCPTOOL" connect -o "$1" --limit-rate=600k -O rcvbuf=200k \
+		127.0.0.1 "$PORT"
 	ends 0 peer
 	printf vain >&5
 	wait_for write_failed

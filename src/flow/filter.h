@@ -17,7 +17,7 @@ struct filter_ops {
 	const char *name;
 	/* A gate before the source: how many of `n` bytes may be taken now; 0 sets *when to ask again. */
 	size_t (*admit)(struct filter *, size_t n, nsec now, nsec *when);
-	/* `n` bytes have been taken. */
+	/* `n` bytes have been taken, as many as they are here: behind a map, what came of them. */
 	void (*took)(struct filter *, size_t n);
 	/* Writes what becomes of the `n` bytes at `in` to `out`, at most twice as many; returns how many. */
 	size_t (*map)(struct filter *, const unsigned char *in, size_t n, unsigned char *out);
@@ -58,7 +58,10 @@ struct filter_telnet {
 };
 void filter_telnet_init(struct filter_telnet *);
 
-/* At most `per_second` bytes a second, in bursts of no more than a tenth of a second. */
+/*
+ * At most `per_second` bytes a second, in bursts of no more than a tenth of a second. What maps in front
+ * of it add to a burst is made up for by the pause behind it.
+ */
 struct filter_rate {
 	struct filter filter;
 	double per_second, allowance;

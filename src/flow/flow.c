@@ -79,11 +79,15 @@ static bool admitted(struct flow *f)
 	return f->quota > 0;
 }
 
+/* `n` bytes have been taken. Each filter hears how many they are at its place: a map makes others of them. */
 static void took(struct flow *f, size_t n)
 {
-	for (struct filter *i = f->filters; i; i = i->next)
+	for (struct filter *i = f->filters; i; i = i->next) {
 		if (i->ops->took)
 			i->ops->took(i, n);
+		if (i->ops->map)
+			n = f->held;
+	}
 }
 
 /*

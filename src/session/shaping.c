@@ -39,6 +39,11 @@ int shaping_apply(struct session *s)
 		filter_crlf_init(&shaping->crlf);
 		append(&s->out, &shaping->crlf.filter);
 	}
+	/* what crosses the wire counts: before commands are taken out, and behind what is added */
+	if (settings->rate) {
+		filter_rate_init(&shaping->rate_in, settings->rate);
+		append(&s->in, &shaping->rate_in.filter);
+	}
 	if (settings->telnet) {
 		filter_telnet_init(&shaping->telnet);
 		append(&s->out, &shaping->telnet.sent);
@@ -46,9 +51,7 @@ int shaping_apply(struct session *s)
 	}
 	if (settings->rate) {
 		filter_rate_init(&shaping->rate_out, settings->rate);
-		filter_rate_init(&shaping->rate_in, settings->rate);
 		append(&s->out, &shaping->rate_out.filter);
-		append(&s->in, &shaping->rate_in.filter);
 	}
 	if (settings->delay || settings->chunk) {
 		filter_slow_init(&shaping->slow, settings->delay, (size_t)settings->chunk);
