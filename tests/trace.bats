@@ -360,3 +360,74 @@ four_closed() {
 	one_line err 'trace taken.1.in: Is a directory'
 	ends 0 peer
 }
+
+# stalled NAME: the background command waits for the reader of its trace, descriptor 6: the pipe is full, and
+# the command does nothing any more.
+stalled() {
+	"$HELPERS/full" >&6 && asleep "$1" && "$HELPERS/pause" 20 && asleep "$1"
+}
+
+# new_pipe: a FIFO "trace" that can be opened to be written to, for descriptor 6 is its reader.
+new_pipe() {
+	rm -f trace
+	mkfifo trace
+	exec 6<>trace
+}
+
+asleep() {
+	[ "$(cut -d ' ' -f 3 "/proc/${PIDS[$1]}/stat")" = S ]
+}
+
+@test "a trace that nobody reads any more hinders neither a signal nor --deadline" {
+	random noise 300000
+	for format in hex jsonl pcapng; do
+		new_pipe
+		listen_bg upstream -k --recv-only 127.0.0.1 0
+		listen_bg tool -k -o trace --trace-format=$format -F "127.0.0.1:$PORT" 127.0.0.1 0
+		start_bg client "$HELPERS/peer" connect "$PORT" file:noise sink
+		wait_for stalled tool
+		kill "${PIDS[tool]}"
+		ends 143 tool
+		one_line tool.err 'trace trace: nobody reads it, and a signal came'
+		new_pipe
+		peer_bg peer gulp:300000 hold
+		returns 5 "$TCPTOOL" connect -o trace --trace-format=$format --deadline=500ms 127.0.0.1 "$PORT" <noise
+		grep -q 'trace trace: nobody reads it, and the time is over; no more is written to it' err
+		[ "$(wc -l <err)" -eq 2 ]
+	done
+}
+
+@test "-x into a pipe that nobody reads any more hinders neither of them either" {
+	random noise 300000
+	new_pipe
+	listen_bg upstream -k --recv-only 127.0.0.1 0
+	# shellcheck disable=SC2016 # the inner shell expands it
+	start_bg tool bash -c 'exec "$@" 2>trace' bash "$TCPTOOL" listen -x -v -k --port-file=port \
+		-F "127.0.0.1:$PORT" 127.0.0.1 0
+	wait_port port
+	start_bg client "$HELPERS/peer" connect "$PORT" file:noise sink
+	wait_for stalled tool
+	kill "${PIDS[tool]}"
+	ends 143 tool
+	new_pipe
+	peer_bg peer gulp:300000 hold
+	# shellcheck disable=SC2016
+	returns 5 bash -c 'exec "$@" 2>trace' bash "$TCPTOOL" connect -x -v --deadline=500ms 127.0.0.1 "$PORT" <noise
+}
+
+@test "a trace into a pipe waits for its reader, and is whole" {
+	random noise 300000
+	peer_bg peer file:noise sink:kept
+	new_pipe
+	IN=noise start_bg tool "$TCPTOOL" connect -o trace --trace-format=jsonl 127.0.0.1 "$PORT"
+	wait_for stalled tool
+	start_bg reader cat trace
+	ends 0 tool
+	ends 0 peer
+	cmp noise kept
+	cmp noise tool.out
+	wait_for grep -q '"event":"close"' reader.out
+	"$HELPERS/json" check <reader.out
+	payload sent reader.out | cmp - noise
+	payload received reader.out | cmp - noise
+}

@@ -1,7 +1,9 @@
 #include "base/diag.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,6 +13,7 @@
 #define LINE_BYTES 1000
 
 static int level = DIAG_FAILURES;
+static bool waits = true;
 
 void diag_set_level(int to)
 {
@@ -20,6 +23,16 @@ void diag_set_level(int to)
 int diag_level(void)
 {
 	return level;
+}
+
+void diag_wait_no_more(void)
+{
+	waits = false;
+}
+
+static bool is_ready(void)
+{
+	return waits || poll(&(struct pollfd){.fd = STDERR_FILENO, .events = POLLOUT}, 1, 0) > 0;
 }
 
 static void __attribute__((format(printf, 1, 0))) say(const char *format, va_list args)
@@ -35,7 +48,7 @@ static void __attribute__((format(printf, 1, 0))) say(const char *format, va_lis
 	length = strlen(line);
 	line[length++] = '\n';
 	/* one write, so that lines of several processes do not mix; a lost stderr is nobody's failure */
-	if (write(STDERR_FILENO, line, length) < 0)
+	if (is_ready() && write(STDERR_FILENO, line, length) < 0)
 		length = 0;
 	errno = saved;
 }

@@ -11,6 +11,9 @@ void diag_set_level(int level);
 /* The level set last: ask before gathering what only a verbose run would print. */
 int diag_level(void);
 
+/* From now on nobody waits until stderr is read: a message that it cannot take at once is lost. */
+void diag_wait_no_more(void);
+
 /*
  * Says a failure, a step or a detail, in printf(3) style, without newline; "tcptool: " goes before
  * it. Every byte of the result that is not printable ASCII is escaped, so arguments may come from

@@ -47,7 +47,7 @@ static int open_trace(struct watching *w, struct settings *s)
 		r = find_format(s, &format);
 	if (r)
 		return r;
-	r = trace_open(&w->trace, format, s->trace_file);
+	r = trace_open(&w->trace, format, s->trace_file, s->session.deadline);
 	if (r < 0) {
 		diag_failure("trace %s: %s", s->trace_file ? s->trace_file : "stderr", strerror(-r));
 		return exitcode_for(r, EXIT_LOCAL);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,10 +40,13 @@ int trace_open_file(struct trace *t)
 	t->fd = STDERR_FILENO;
 	if (t->path)
 		t->fd = open(t->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666);
-	return t->fd < 0 ? -errno : 0;
+	if (t->fd < 0)
+		return -errno;
+	stream_fd_open(&t->out, -1, t->fd, true);
+	return 0;
 }
 
-int trace_open(struct trace **out, enum trace_format format, const char *path)
+int trace_open(struct trace **out, enum trace_format format, const char *path, nsec deadline)
 {
 	struct trace *t = calloc(1, sizeof *t);
 	int r = -ENOMEM;
@@ -52,6 +56,7 @@ int trace_open(struct trace **out, enum trace_format format, const char *path)
 		return r;
 	t->ops = formats[format];
 	t->fd = -1;
+	t->deadline = deadline;
 	t->path = path ? strdup(path) : NULL;
 	if (t->path || !path)
 		r = t->ops->open(t);
@@ -67,10 +72,18 @@ int trace_open(struct trace **out, enum trace_format format, const char *path)
 	return 0;
 }
 
+/* What was opened anew to be written to without blocking. */
+static void close_view(struct stream_fd *out)
+{
+	if (out->stream.ops)
+		out->stream.ops->close(&out->stream);
+}
+
 void trace_close(struct trace *t)
 {
 	if (!t)
 		return;
+	close_view(&t->out);
 	if (t->path)
 		fd_close(&t->fd);
 	free(t->path);
@@ -125,8 +138,10 @@ void trace_finish(struct trace_connection *c, const char *how)
 		return;
 	if (!c->trace->broken)
 		c->trace->ops->finish(c, how);
-	fd_close(&c->files[TRACE_SENT]);
-	fd_close(&c->files[TRACE_RECEIVED]);
+	for (int way = TRACE_SENT; way <= TRACE_RECEIVED; way++) {
+		close_view(&c->outs[way]);
+		fd_close(&c->files[way]);
+	}
 	free(c);
 }
 
@@ -134,8 +149,42 @@ void trace_finish(struct trace_connection *c, const char *how)
 
 void trace_break(struct trace *t, const char *path, int error)
 {
+	const char *why = error == -EINTR     ? "nobody reads it, and a signal came" :
+			  error == -ETIMEDOUT ? "nobody reads it, and the time is over" :
+						strerror(-error);
+
 	t->broken = true;
-	diag_failure("trace %s: %s; no more is written to it", path, strerror(-error));
+	/* stderr may be what is not read: whoever did not go on waiting here must not be caught there */
+	if (error == -EINTR || error == -ETIMEDOUT)
+		diag_wait_no_more();
+	diag_failure("trace %s: %s; no more is written to it", path, why);
+}
+
+/* Waits until `fd` takes more. Returns 0, or -errno that tells why nothing is waited for any more. */
+static int wait_for_reader(const struct trace *t, int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLOUT};
+
+	if (poll(&p, 1, clock_ms_until(t->deadline)) < 0)
+		return -errno;
+	return p.revents == 0 && clock_now() >= t->deadline ? -ETIMEDOUT : 0;
+}
+
+int trace_put(const struct trace *t, struct stream_fd *out, const void *bytes, size_t n)
+{
+	const char *at = bytes;
+
+	while (n > 0) {
+		ssize_t put = out->stream.ops->write(&out->stream, at, n);
+
+		if (put == -EAGAIN)
+			put = wait_for_reader(t, out->stream.wfd);
+		if (put < 0)
+			return (int)put;
+		at += put;
+		n -= (size_t)put;
+	}
+	return 0;
 }
 
 static size_t size_of(const struct iovec *parts, int count)
@@ -147,10 +196,10 @@ static size_t size_of(const struct iovec *parts, int count)
 	return n;
 }
 
-/* All parts in one call if the kernel takes them, else what it left of each. Returns 0 or -errno. */
-static int write_parts(int fd, struct iovec *parts, int count)
+/* All parts in one call where that cannot block, else what is left of each. Returns 0 or -errno. */
+static int write_parts(struct trace *t, struct iovec *parts, int count)
 {
-	ssize_t put = writev(fd, parts, count);
+	ssize_t put = t->out.write_way == WAY_PLAIN ? writev(t->out.stream.wfd, parts, count) : 0;
 	size_t done = put > 0 ? (size_t)put : 0;
 	int r = 0;
 
@@ -159,7 +208,7 @@ static int write_parts(int fd, struct iovec *parts, int count)
 
 		done -= skip;
 		if (skip < parts[i].iov_len)
-			r = fd_write_all(fd, (char *)parts[i].iov_base + skip, parts[i].iov_len - skip);
+			r = trace_put(t, &t->out, (char *)parts[i].iov_base + skip, parts[i].iov_len - skip);
 	}
 	return r;
 }
@@ -170,7 +219,7 @@ void trace_write(struct trace *t, struct iovec *parts, int count)
 
 	if (t->broken)
 		return;
-	r = write_parts(t->fd, parts, count);
+	r = write_parts(t, parts, count);
 	if (r == 0) {
 		t->whole += (off_t)size_of(parts, count);
 		return;

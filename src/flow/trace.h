@@ -3,7 +3,8 @@
  * run share; a connection writes to it through a struct trace_connection.
  *
  * A trace never hurts a session: when it cannot be written (a full disk) that is said once, and from then
- * on nothing more is written.
+ * on nothing more is written. Sessions do wait for one who reads a trace slowly, but not when a signal has
+ * come or the time is over: then the trace ends in the same way, so that the loop gets to see why.
  */
 #ifndef FLOW_TRACE_H
 #define FLOW_TRACE_H
@@ -11,6 +12,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "base/clock.h"
 
 enum trace_format { TRACE_HEX, TRACE_RAW, TRACE_JSONL, TRACE_PCAPNG };
 
@@ -34,9 +37,10 @@ struct trace_connection;
 /*
  * Opens a trace in `format` to `path`, which is created or emptied, or to stderr when `path` is NULL (hex
  * only). For TRACE_RAW `path` is the beginning of names: "PATH.N.in" and "PATH.N.out" are the bytes
- * received and sent by connection N, created when it begins. Returns 0 with *out, or -errno.
+ * received and sent by connection N, created when it begins. Nobody's reading is waited for once `deadline`
+ * has come. Returns 0 with *out, or -errno. Opening a FIFO waits for its reader.
  */
-int trace_open(struct trace **out, enum trace_format format, const char *path);
+int trace_open(struct trace **out, enum trace_format format, const char *path, nsec deadline);
 
 /* How many descriptors each connection takes. */
 int trace_descriptors(const struct trace *);

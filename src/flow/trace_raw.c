@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/fd.h"
 #include "flow/trace_writer.h"
 
 /* Keeps the directory, so that a new root directory does not hide it; the files are made in there. */
@@ -54,7 +53,10 @@ static int open_one(struct trace_connection *c, enum trace_direction way)
 			       O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666);
 	error = errno;
 	free(path);
-	return c->files[way] < 0 ? -error : 0;
+	if (c->files[way] < 0)
+		return -error;
+	stream_fd_open(&c->outs[way], -1, c->files[way], true);
+	return 0;
 }
 
 static void begin(struct trace_connection *c)
@@ -72,7 +74,7 @@ static void begin(struct trace_connection *c)
 
 static void bytes(struct trace_connection *c, enum trace_direction way, const unsigned char *b, size_t n)
 {
-	int r = fd_write_all(c->files[way], b, n);
+	int r = trace_put(c->trace, &c->outs[way], b, n);
 
 	if (r < 0)
 		fail(c, way, r);

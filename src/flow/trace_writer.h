@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "flow/trace.h"
+#include "stream/stream.h"
 
 /* Room to put a record together in. */
 #define TRACE_SCRATCH 65536
@@ -26,10 +27,12 @@ extern const struct trace_ops trace_hex, trace_raw, trace_jsonl, trace_pcapng;
 
 struct trace {
 	const struct trace_ops *ops;
-	char *path;   /* NULL: stderr */
-	int fd;       /* raw: the directory, since each connection has files of its own */
-	bool broken;  /* it could not be written, and that has been said */
-	off_t whole;  /* so far the file consists of whole records */
+	char *path;           /* NULL: stderr */
+	int fd;               /* raw: the directory, since each connection has files of its own */
+	struct stream_fd out; /* the way to write to it, which never blocks; not for raw */
+	nsec deadline;        /* no reader is waited for any longer than that */
+	bool broken;          /* it could not be written, and that has been said */
+	off_t whole;          /* so far the file consists of whole records */
 	char scratch[TRACE_SCRATCH];
 };
 
@@ -41,7 +44,8 @@ struct trace_connection {
 	uint64_t moved[2]; /* by enum trace_direction: bytes before the ones at hand */
 	bool ended[2], reset; /* a FIN has gone that way; a RST has ended both */
 	uint64_t acked[2]; /* pcapng: as far as the other side's packets have acknowledged */
-	int files[2];      /* raw */
+	int files[2];      /* raw: its own */
+	struct stream_fd outs[2]; /* ... and the ways to write to them */
 };
 
 /*
@@ -50,11 +54,17 @@ struct trace_connection {
  */
 void trace_write(struct trace *, struct iovec *parts, int count);
 
-/* Opens the trace's one file, which is created or emptied; stderr without a path. Returns 0 or -errno. */
-int trace_open_file(struct trace *);
-
 /* The same for `n` bytes in one piece. */
 void trace_write_text(struct trace *, const void *text, size_t n);
+
+/*
+ * Writes all `n` bytes to `out`, waiting for its reader where it has to. Returns 0, or -errno: -EINTR when a
+ * signal has come meanwhile, -ETIMEDOUT when the deadline has.
+ */
+int trace_put(const struct trace *, struct stream_fd *out, const void *bytes, size_t n);
+
+/* Opens the trace's one file, which is created or emptied; stderr without a path. Returns 0 or -errno. */
+int trace_open_file(struct trace *);
 
 /* Says that `path` failed with -errno, and breaks the trace. */
 void trace_break(struct trace *, const char *path, int error);
