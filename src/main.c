@@ -46,7 +46,7 @@ int main(int argc, char **argv)
 
 	if (fd_open_standard() < 0)
 		return EXIT_LOCAL;
-	signals_ignore_pipe();
+	signals_ignore_write_errors();
 	return_large_pieces();
 	status = run_command(argc - 1, argv + 1);
 	if (status <= EXIT_RAISE)

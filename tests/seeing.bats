@@ -106,6 +106,19 @@ lines() {
 	one_line err 'report no/such/file: No such file or directory'
 }
 
+@test "a report or an output that may not grow any more is a failure, too, and not the death by a signal" {
+	random noise 300000
+	peer_bg peer expect:x send:y eof
+	# not even the line that tells of it can be written
+	returns 7 bash -c 'ulimit -f 0; exec "$@"' bash "$TCPTOOL" connect --report=report 127.0.0.1 "$PORT" \
+		< <(printf x)
+	holds report ''
+	peer_bg other file:noise hold
+	returns 7 bash -c 'ulimit -f 100; exec "$@"' bash "$TCPTOOL" connect 127.0.0.1 "$PORT"
+	one_line err 'write to stdout: File too large'
+	[ "$(stat -c %s out)" -eq 102400 ]
+}
+
 @test "SIGUSR1: a report of each live session on stderr, which goes on" {
 	peer_bg peer send:hello expect:more send:bye eof
 	mkfifo in

@@ -53,7 +53,7 @@ descriptors() {
 }
 
 @test "S07: it has no signal blocked and none ignored, whatever tcptool was started with" {
-	start_bg tool env --ignore-signal=PIPE --ignore-signal=HUP --block-signal=USR2 --block-signal=TERM \
+	start_bg tool env --ignore-signal=PIPE,XFSZ,HUP --block-signal=USR2 --block-signal=TERM \
 		"$TCPTOOL" listen -k --port-file=port 127.0.0.1 0 -- "$HELPERS/inherited" signals
 	wait_port port
 	talk "$PORT" rest:'blocked\nignored\n'

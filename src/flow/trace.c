@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -64,8 +63,6 @@ int trace_open(struct trace **out, enum trace_format format, const char *path, n
 		trace_close(t);
 		return r;
 	}
-	/* a limit of file sizes is a full disk too, and no reason to die of SIGXFSZ: setrlimit(2) */
-	signal(SIGXFSZ, SIG_IGN);
 	/* the time zone is read now: later the root directory may be another */
 	tzset();
 	*out = t;

@@ -12,6 +12,7 @@ static sigset_t caught;
 static sigset_t ignored; /* at the start */
 static bool looked_at_ignored;
 static struct sigaction inherited_pipe = {.sa_handler = SIG_DFL};
+static struct sigaction inherited_xfsz = {.sa_handler = SIG_DFL};
 static struct watch watch;
 static struct task drainer;
 static struct task *receiver;
@@ -83,9 +84,10 @@ bool signals_taken(int signo)
 	return was;
 }
 
-void signals_ignore_pipe(void)
+void signals_ignore_write_errors(void)
 {
 	sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, &inherited_pipe);
+	sigaction(SIGXFSZ, &(struct sigaction){.sa_handler = SIG_IGN}, &inherited_xfsz);
 }
 
 void signals_die(int signo)
@@ -158,8 +160,10 @@ pid_t signals_fork(void)
 	for (int signo = 1; pid == 0 && signo < NSIG; signo++)
 		if (sigismember(&caught, signo) == 1)
 			signal(signo, SIG_DFL);
-	if (pid == 0)
+	if (pid == 0) {
 		sigaction(SIGPIPE, &inherited_pipe, NULL);
+		sigaction(SIGXFSZ, &inherited_xfsz, NULL);
+	}
 	signals_unblock(&before);
 	return pid < 0 ? -error : pid;
 }

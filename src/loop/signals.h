@@ -17,8 +17,12 @@ int signals_catch(struct task *task, const int *which, int n);
 /* True when `signo` has come since this was last asked. */
 bool signals_taken(int signo);
 
-/* Ignores SIGPIPE, remembering what it was: splice and sendfile know no MSG_NOSIGNAL. */
-void signals_ignore_pipe(void);
+/*
+ * Ignores the signals that come of a write, remembering what they were; the write then tells the error.
+ * SIGPIPE: splice and sendfile know no MSG_NOSIGNAL. SIGXFSZ: a limit of file sizes, setrlimit(2), is a full
+ * disk to us, and no reason to die without a word.
+ */
+void signals_ignore_write_errors(void);
 
 /*
  * Dies by `signo`, as a shell expects of a program that was ended by it; for SIGPIPE that is the
