@@ -236,6 +236,12 @@ took() {
 		returns 2 "$TCPTOOL" connect -O "$bad" 127.0.0.1 1
 		one_line err "${bad%%=*}"
 	done
+	returns 2 "$TCPTOOL" connect -O nodelay=yes 127.0.0.1 1
+	one_line err "'yes' is no value for nodelay, which takes 0 or 1"
+	returns 2 "$TCPTOOL" connect -O user-timeout=600h 127.0.0.1 1
+	one_line err "'600h' is no value for user-timeout, which takes 1 to 2147483647 ms"
+	returns 2 "$TCPTOOL" connect -O ttl=0 127.0.0.1 1
+	one_line err "'0' is no value for ttl, which takes 1 to 255"
 }
 
 @test "-O: what the kernel refuses is one line and status 2 before there is a connection" {

@@ -130,10 +130,21 @@ static int parse_value(const struct sockopt_row *row, const char *word, struct s
 	}
 }
 
+/* What an option's numbers may be, in words, in `buf`; returns `buf`. */
+static const char *range_words(const struct sockopt_row *row, char *buf, size_t size)
+{
+	if (row->type == SWITCH)
+		snprintf(buf, size, "0 or 1");
+	else
+		snprintf(buf, size, "%" PRId64 " to %" PRId64 "%s", row->min, row->max, units[row->type]);
+	return buf;
+}
+
 int sockopt_parse(const char *word, struct sockopt *out, char *reason, size_t size)
 {
 	size_t length = strcspn(word, "=");
 	const struct sockopt_row *row = find(word, length);
+	char range[64];
 
 	if (!row)
 		return unknown(word, length, reason, size);
@@ -150,8 +161,8 @@ int sockopt_parse(const char *word, struct sockopt *out, char *reason, size_t si
 	if (row->type == TEXT || row->type == PROTOCOL)
 		snprintf(reason, size, "'%.60s' is no value for %s", word + length + 1, row->name);
 	else
-		snprintf(reason, size, "'%.60s' is no value for %s: %s, %" PRId64 " to %" PRId64,
-			 word + length + 1, row->name, type_names[row->type] + 1, row->min, row->max);
+		snprintf(reason, size, "'%.60s' is no value for %s, which takes %s", word + length + 1,
+			 row->name, range_words(row, range, sizeof range));
 	return -EINVAL;
 }
 
@@ -207,14 +218,13 @@ int sockopts_protocol(const struct sockopts *all)
 
 bool sockopt_describe(int i, char *buf, size_t size)
 {
-	char left[40], range[64] = "";
+	char left[40], range[64], words[sizeof range + 3] = "";
 
 	if (i < 0 || i >= (int)ROWS)
 		return false;
 	snprintf(left, sizeof left, "%s%s", table[i].name, type_names[table[i].type]);
 	if (table[i].max > 1)
-		snprintf(range, sizeof range, " (%" PRId64 " to %" PRId64 "%s)", table[i].min, table[i].max,
-			 units[table[i].type]);
-	snprintf(buf, size, "%-24s %s%s", left, table[i].meaning, range);
+		snprintf(words, sizeof words, " (%s)", range_words(&table[i], range, sizeof range));
+	snprintf(buf, size, "%-24s %s%s", left, table[i].meaning, words);
 	return true;
 }
