@@ -41,14 +41,16 @@ struct sockopt_row {
 	const char *meaning;
 };
 
+/*
+ * TCP_FASTOPEN_CONNECT is not among them: with a cookie from before, connect(2) succeeds without having sent
+ * anything, and nobody could tell any more who accepts connections.
+ */
 static const struct sockopt_row table[] = {
 	{"congestion", TEXT, IPPROTO_TCP, TCP_CONGESTION, 0, 0, 0, 0, "congestion control algorithm"},
 	{"defer-accept", SECONDS, IPPROTO_TCP, TCP_DEFER_ACCEPT, 0, 0, 1, 3600, "accept when data has come"},
 	{"dscp", DSCP, IPPROTO_IP, IP_TOS, IPPROTO_IPV6, IPV6_TCLASS, 0, 63, "class of service, RFC 2474"},
 	{"fastopen", NUMBER, IPPROTO_TCP, TCP_FASTOPEN, 0, 0, 1, 65535,
 	 "listen: queue of TCP Fast Open, RFC 7413"},
-	{"fastopen-connect", SWITCH, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 0, 0, 0, 1,
-	 "connect: data in the SYN"},
 	{"freebind", SWITCH, IPPROTO_IP, IP_FREEBIND, 0, 0, 0, 1, "bind to an address that is not there yet"},
 	{"interface", TEXT, SOL_SOCKET, SO_BINDTODEVICE, 0, 0, 0, 0, "only this network interface"},
 	{"keepalive", SWITCH, SOL_SOCKET, SO_KEEPALIVE, 0, 0, 0, 1, "probe a silent peer"},

@@ -210,6 +210,7 @@ static const char *const bad[] = {
 	"tcp_nodelay",
 	"--ttl=1",
 	"ttl,tos",
+	"fastopen-connect",
 	/* a value is missing, or there is none to give */
 	"ttl",
 	"ttl=",
