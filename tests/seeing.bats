@@ -166,6 +166,21 @@ lines() {
 	[ "$(grep -c . <(tr -d '\r' <out))" -eq 1 ]
 }
 
+@test "--progress: no share and no time left of a stdin that is not read" {
+	need_terminal
+	random file 3000000
+	for option in --recv-only --send=hello; do
+		peer_bg peer expect:"$([ $option = --recv-only ] || echo hello)" wait:go close
+		# shellcheck disable=SC2016 # the inner shell expands it
+		returns 0 "$HELPERS/pty" see:'sent' see:'0:01' touch:go -- \
+			bash -c '"$0" connect --progress "$1" 127.0.0.1 "$2" <file 2>&1 >/dev/null' \
+			"$TCPTOOL" $option "$PORT"
+		grep -q 'received' out
+		fails grep -q 'left' out
+		rm go
+	done
+}
+
 @test "--progress draws no more than ten times a second" {
 	need_terminal
 	random file 2000000

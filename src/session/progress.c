@@ -51,6 +51,9 @@ static void estimate(const struct session *s, double rate, char *buf, size_t siz
 	char eta[32];
 
 	*buf = '\0';
+	/* what is sent in place of stdin says nothing about it */
+	if (s->out.src != &s->stdio.stream || s->stdio.stream.rkind == FD_NONE)
+		return;
 	if (left <= 0 || sent <= 0 || rate <= 0)
 		return;
 	span_words(left / rate, eta, sizeof eta);
