@@ -181,6 +181,24 @@ lines() {
 	done
 }
 
+# lines_shown: what the terminal has shown, without the control characters, one line for each new beginning.
+lines_shown() {
+	tr '\r' '\n' <out | sed 's/\x1b\[K//'
+}
+
+@test "--progress: what is said on stderr gets lines of its own" {
+	need_terminal
+	peer_bg peer send:hello wait:go reset
+	# shellcheck disable=SC2016 # the inner shell expands it
+	returns 1 "$HELPERS/pty" see:sent kill:10 see:'"connection":1' touch:go -- \
+		bash -c 'exec "$0" connect -v --progress 127.0.0.1 "$1" 2>&1 >/dev/null' "$TCPTOOL" "$PORT"
+	lines_shown | grep '^{' | "$HELPERS/json" schema "$schema"
+	lines_shown | grep -q '^tcptool: connection to .*: Connection reset by peer$'
+	lines_shown | grep -q '^tcptool: connection to .*: sent 0 bytes, received 5 bytes in '
+	# nothing is drawn behind the last line
+	lines_shown | grep . | tail -n 1 | grep -q '^tcptool: '
+}
+
 @test "--progress draws no more than ten times a second" {
 	need_terminal
 	random file 2000000

@@ -88,17 +88,33 @@ static bool wanted(const struct session *s)
 	return s->settings->progress && isatty(STDERR_FILENO);
 }
 
+/* The line is there, and may be written over. */
+static bool is_drawn(const struct session *s)
+{
+	return s->settings->progress && s->drawn_at && !s->drawn_last && wanted(s);
+}
+
 void progress_step(struct session *s, nsec now)
 {
-	if (!s->settings->progress || !wanted(s))
+	if (!s->settings->progress || s->drawn_last || !wanted(s))
 		return;
 	if (now >= s->drawn_at + PERIOD)
 		draw(s, now, "");
 	session_wake_at(s, s->drawn_at + PERIOD);
 }
 
+void progress_wipe(const struct session *s)
+{
+	static const char wipe[] = "\r\033[K";
+
+	/* a terminal that has gone is nobody's failure */
+	if (is_drawn(s) && write(STDERR_FILENO, wipe, sizeof wipe - 1) < 0)
+		return;
+}
+
 void progress_finish(struct session *s)
 {
-	if (s->settings->progress && s->drawn_at && wanted(s))
+	if (is_drawn(s))
 		draw(s, clock_now(), "\n");
+	s->drawn_last = true;
 }

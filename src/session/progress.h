@@ -9,7 +9,10 @@ struct session;
 /* Draws the meter of `s`, at most ten times a second, and sees to it that it is drawn again. */
 void progress_step(struct session *s, nsec now);
 
-/* Draws it a last time and ends the line. */
+/* Takes the line away for something else to be written there; it will be drawn again. */
+void progress_wipe(const struct session *s);
+
+/* Draws it a last time and ends the line, before anything is said of the end; again, it does nothing. */
 void progress_finish(struct session *s);
 
 /* A number of bytes as a person reads it ("12.3 MiB"), in `buf`; returns `buf`. */

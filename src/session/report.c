@@ -4,11 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/exitcode.h"
 #include "base/fd.h"
 #include "base/json.h"
 #include "net/tcpinfo.h"
+#include "session/progress.h"
 #include "session/session.h"
 
 /* Room for all that is of limited length, and for what is told of one address that was tried. */
@@ -131,6 +133,8 @@ int report_write(const struct session *s, int fd)
 		json_string(&j, "error", s->failure);
 	tcp(&j, s);
 	json_close(&j, '}');
+	if (fd == STDERR_FILENO)
+		progress_wipe(s);
 	r = fd_write_all(fd, room, json_line(&j));
 	free(room);
 	return r;

@@ -206,9 +206,9 @@ static void report(struct session *s)
 /* The only teardown: stops all waiting, closes what is open, and tells the owner. */
 static void end(struct session *s)
 {
+	progress_finish(s);
 	tell_end(s);
 	report(s);
-	progress_finish(s);
 	for (; *s->plan; s->plan++)
 		if ((*s->plan)->leave)
 			(*s->plan)->leave(s);
@@ -246,6 +246,7 @@ enum stage_result session_fail(struct session *s, int status, const char *format
 	va_start(args, format);
 	vsnprintf(what, sizeof what, format, args);
 	va_end(args);
+	progress_finish(s);
 	if (!s->failure)
 		s->failure = strdup(what);
 	if (s->remote)

@@ -133,6 +133,7 @@ struct session {
 	char *dialed;  /* JSON: the addresses tried; NULL: none */
 	char *failure; /* what session_fail() said first; NULL: nothing */
 	nsec drawn_at; /* the progress meter; 0: never */
+	bool drawn_last; /* it is not drawn any more */
 };
 
 /*
