@@ -353,6 +353,19 @@ four_closed() {
 	done
 }
 
+@test "a directory is no beginning of the names of raw files" {
+	mkdir dir
+	for path in dir/ dir/. . ..; do
+		returns 7 "$TCPTOOL" connect -o $path --trace-format=raw 127.0.0.1 1
+		one_line err "trace $path: Is a directory"
+	done
+	[ -z "$(ls -A dir)" ]
+	# beside one, files may be
+	peer_bg peer expect:hello close
+	returns 0 "$TCPTOOL" connect -o dir --trace-format=raw 127.0.0.1 "$PORT" < <(printf hello)
+	holds dir.1.out hello
+}
+
 @test "raw files that cannot be made are told once; what was connected is served" {
 	mkdir taken.1.in
 	peer_bg peer expect:hello shut eof

@@ -9,11 +9,30 @@
 
 #include "flow/trace_writer.h"
 
+/* What the files' names begin with, behind the last slash of the path. */
+static const char *name_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+/* A path that can only be a directory: "DIR/" would make files in DIR that hide behind a dot. */
+static bool is_directory(const char *path)
+{
+	const char *name = name_of(path);
+
+	return !*name || strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
 /* Keeps the directory, so that a new root directory does not hide it; the files are made in there. */
 static int open_directory(struct trace *t)
 {
-	char *path = strdup(t->path);
+	char *path;
 
+	if (is_directory(t->path))
+		return -EISDIR;
+	path = strdup(t->path);
 	if (!path)
 		return -ENOMEM;
 	t->fd = open(dirname(path), O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -43,13 +62,12 @@ static void fail(struct trace_connection *c, enum trace_direction way, int error
 /* A file in the directory of the trace. Returns 0 or -errno. */
 static int open_one(struct trace_connection *c, enum trace_direction way)
 {
-	char *path = path_of(c, way), *slash;
+	char *path = path_of(c, way);
 	int error;
 
 	if (!path)
 		return -ENOMEM;
-	slash = strrchr(path, '/');
-	c->files[way] = openat(c->trace->fd, slash ? slash + 1 : path,
+	c->files[way] = openat(c->trace->fd, name_of(path),
 			       O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666);
 	error = errno;
 	free(path);
