@@ -97,6 +97,19 @@ lines() {
 	is 5 received
 }
 
+@test "--report: what the kernel has forgotten, as it does with -O mptcp, is null and not zero" {
+	[ "$(cat /proc/sys/net/mptcp/enabled 2>/dev/null)" = 1 ] || skip "no MPTCP here"
+	for _ in 1 2 3 4 5; do
+		listen_bg tool -O mptcp --report 127.0.0.1 0
+		returns 0 "$TCPTOOL" connect -O mptcp --report 127.0.0.1 "$PORT" < <(printf hello)
+		ends 0 tool
+		cat err tool.err >>reports
+	done
+	"$HELPERS/json" schema "$schema" <reports
+	[ "$(wc -l <reports)" -eq 10 ]
+	fails grep '"rtt_us":0,' reports
+}
+
 @test "a report that cannot be written is a failure, told in one line" {
 	peer_bg peer expect:x send:y eof
 	returns 7 "$TCPTOOL" connect --report=/dev/full 127.0.0.1 "$PORT" < <(printf x)

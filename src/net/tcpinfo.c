@@ -38,6 +38,12 @@ bool tcpinfo_closed(int sock)
 	return tcpinfo_read(sock, &info) == 0 && info.state == STATE_CLOSED;
 }
 
+bool tcpinfo_forgotten(const struct tcpinfo *i)
+{
+	/* every connection has measured its handshake, or else something has been acknowledged since */
+	return i->state == STATE_CLOSED && i->rtt_us == 0 && i->bytes_acked == 0 && i->bytes_received == 0;
+}
+
 const char *tcpinfo_words(const struct tcpinfo *i, char *buf, size_t size)
 {
 	snprintf(buf, size,

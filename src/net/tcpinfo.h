@@ -18,6 +18,12 @@ int tcpinfo_read(int sock, struct tcpinfo *);
 /* True when the connection is no more: reset, or closed by both sides with everything acknowledged. */
 bool tcpinfo_closed(int sock);
 
+/*
+ * True when there is nothing in it but the state: the kernel forgets what it knew of a connection of
+ * Multipath TCP when the last path has closed.
+ */
+bool tcpinfo_forgotten(const struct tcpinfo *);
+
 /* One line of it in words, in `buf`; returns `buf`. */
 const char *tcpinfo_words(const struct tcpinfo *, char *buf, size_t size);
 

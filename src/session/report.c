@@ -52,7 +52,7 @@ static void tcp(struct json *j, const struct session *s)
 {
 	struct tcpinfo i;
 
-	if (!s->remote || tcpinfo_read(s->remote->rfd, &i) < 0) {
+	if (!s->remote || tcpinfo_read(s->remote->rfd, &i) < 0 || tcpinfo_forgotten(&i)) {
 		json_null(j, "tcp");
 		return;
 	}

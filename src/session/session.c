@@ -187,7 +187,8 @@ static void tell_end(const struct session *s)
 		  progress_bytes((double)session_received(s), received, sizeof received), seconds,
 		  progress_bytes(seconds > 0 ? bytes / seconds : 0, speed, sizeof speed));
 	tell_endings(s, who);
-	if (diag_level() >= DIAG_DETAILS && tcpinfo_read(s->remote->rfd, &info) == 0)
+	if (diag_level() >= DIAG_DETAILS && tcpinfo_read(s->remote->rfd, &info) == 0 &&
+	    !tcpinfo_forgotten(&info))
 		diag_detail("%s: %s", who, tcpinfo_words(&info, text, sizeof text));
 }
 
