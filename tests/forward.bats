@@ -346,9 +346,10 @@ has_nothing() {
 
 @test "a side that is lost after it has ended is noticed, and nothing of the two is kept" {
 	peer_bg up expect:req eof touch:there hold
-	forward_bg tool "$PORT"
+	forward_bg tool "$PORT" -o trace.jsonl
 	returns 0 "$HELPERS/peer" connect "$PORT" send:req shut wait:there reset
 	only_listens tool
+	wait_for grep -q '"event":"end".*"received","how":"reset"' trace.jsonl
 	peer_bg up shut touch:ended wait:seen reset
 	forward_bg tool "$PORT"
 	start_bg client "$HELPERS/peer" connect "$PORT" eof touch:seen hold

@@ -13,6 +13,7 @@
 #include "net/tcpinfo.h"
 #include "session/report.h"
 #include "session/session.h"
+#include "session/traced.h"
 #include "session/upstream.h"
 
 /* The pause before another try when the means to reach the upstream were lacking. */
@@ -165,8 +166,12 @@ static void check_ended_side(struct session *s, const struct flow *from, struct 
 	if (!flow_over(from) || flow_over(to) || !session_got_error(s, sock))
 		return;
 	getsockopt(sock, SOL_SOCKET, SO_ERROR, &error, &length);
-	if (error || tcpinfo_closed(sock))
-		flow_break(to, error ? -error : -ECONNRESET, FLOW_DST);
+	if (error == 0 && !tcpinfo_closed(sock))
+		return;
+	error = error ? error : ECONNRESET;
+	if (from->src == s->remote)
+		traced_lost(s, error);
+	flow_break(to, -error, FLOW_DST);
 }
 
 static void want_ended_side(struct session *s, const struct flow *from, const struct flow *to)
