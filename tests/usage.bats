@@ -261,6 +261,12 @@ NOT_TIMES=(-1 -0 +1 ' 1' '1 ' '1 s' 1. '1,5' 1e3 0x10 1x 1d 1S 1ss 1mm 5m5 '' ms
 	done
 }
 
+@test "what is typed is what others see: no word of the command line is taken apart in place" {
+	listen_bg tool -k --forward=localhost:1 127.0.0.1:0
+	grep -qz '^--forward=localhost:1$' "/proc/${PIDS[tool]}/cmdline"
+	grep -qz '^127.0.0.1:0$' "/proc/${PIDS[tool]}/cmdline"
+}
+
 @test "M05 M06: arguments of 100 kB, empty ones and odd ones never crash it" {
 	long=$(head -c 100000 /dev/zero | tr '\0' 1)
 	for command in connect listen; do

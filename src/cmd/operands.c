@@ -12,6 +12,12 @@
 /* Operands are shown in messages up to this length. */
 #define SHOWN "'%.100s'"
 
+static int out_of_memory(void)
+{
+	diag_failure("out of memory");
+	return EXIT_RESOURCES;
+}
+
 /* A port by number, or by its name in services(5) unless --numeric. Returns 0 or EXIT_USAGE. */
 static int parse_port(const struct settings *s, const char *word, bool may_be_0, uint16_t *port)
 {
@@ -156,8 +162,12 @@ static const char *this_host(const struct settings *s)
 int operands_forward(struct settings *s)
 {
 	char *host, *port;
-	int r = split((char *)(size_t)s->forward, &host, &port);
+	int r;
 
+	s->upstream = strdup(s->forward);
+	if (!s->upstream)
+		return out_of_memory();
+	r = split(s->upstream, &host, &port);
 	if (r)
 		return r;
 	s->session.host = *host ? host : this_host(s);
@@ -166,12 +176,6 @@ int operands_forward(struct settings *s)
 }
 
 /* --- what to connect to --- */
-
-static int out_of_memory(void)
-{
-	diag_failure("out of memory");
-	return EXIT_RESOURCES;
-}
 
 /* Appends ports `first` to `last` of `host`. Returns 0 or EXIT_RESOURCES. */
 static int add_range(struct targets *t, const char *host, unsigned first, unsigned last)

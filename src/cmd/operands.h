@@ -6,7 +6,7 @@
 
 #include "cmd/options.h"
 
-/* One host and one port to connect to. `host` points into the command line. */
+/* One host and one port to connect to. `host` points into the operands. */
 struct target {
 	const char *host;
 	uint16_t port;

@@ -352,6 +352,13 @@ static int take(struct settings *s, int answer, char **argv, bool *seen)
 	return store(s, row, optarg);
 }
 
+/* Takes a word for what is no option. Returns 0 or EXIT_RESOURCES. */
+static int take_operand(struct settings *s, const char *word)
+{
+	s->operands[s->operand_count] = strdup(word);
+	return s->operands[s->operand_count++] ? 0 : EXIT_RESOURCES;
+}
+
 /* Reads options and operands until the end or "--". Returns 0 or EXIT_USAGE. */
 static int read_words(struct settings *s, int argc, char **argv, bool *seen)
 {
@@ -361,11 +368,7 @@ static int read_words(struct settings *s, int argc, char **argv, bool *seen)
 	make_arrays(&arrays);
 	opterr = 0;
 	while ((answer = getopt_long(argc, argv, arrays.letters, arrays.longs, NULL)) != -1) {
-		if (answer == 1) {
-			s->operands[s->operand_count++] = optarg;
-			continue;
-		}
-		r = take(s, answer, argv, seen);
+		r = answer == 1 ? take_operand(s, optarg) : take(s, answer, argv, seen);
 		if (r)
 			return r;
 	}
@@ -541,7 +544,10 @@ void options_free(struct settings *s)
 
 	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
 		free(lists[i]->list);
+	for (int i = 0; s->operands && i < s->operand_count; i++)
+		free(s->operands[i]);
 	free(s->operands);
+	free(s->upstream);
 	s->operands = NULL;
 }
 

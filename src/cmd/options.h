@@ -53,8 +53,10 @@ struct settings {
 	const char *forward; /* --forward: HOST:PORT; NULL: no forwarding */
 	char **words;        /* COMMAND and its arguments, behind "--"; NULL: none */
 
+	/* our own copies, to be taken apart: what ps(1) shows of us stays as it was typed */
 	char **operands; /* the words that are no options, NULL at the end */
 	int operand_count;
+	char *upstream;  /* --forward; NULL: none */
 };
 
 /* True when a command is to be run, in either form. */
@@ -66,7 +68,7 @@ static inline bool settings_command(const struct settings *s)
 /*
  * Parses argv[1...] for `command`, argv[0] being its name, into *s. Sets how much diagnostics say.
  * Prints --help itself. Returns 0, or EXIT_USAGE after one line on stderr. *s points into argv and
- * owns the lists that it makes of them: options_free(). With s->help the help has been printed and
+ * owns the lists and copies that it makes: options_free(). With s->help the help has been printed and
  * nothing is left to do.
  */
 int options_parse(struct settings *s, enum command_set command, int argc, char **argv);
