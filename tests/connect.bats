@@ -351,6 +351,43 @@ in_network_peer() {
 	ends 0 peer
 }
 
+# names COUNT: so many targets, each with a name of its own: stored in NAMES.
+names() {
+	NAMES=()
+	for ((i = 1; i <= $1; i++)); do
+		NAMES+=("n$i.test:80")
+	done
+}
+
+# has_children COUNT NAME: so many processes are children of a background command.
+has_children() {
+	[ "$(grep -ls "^PPid:[[:space:]]*${PIDS[$2]}\$" /proc/[0-9]*/status | wc -l)" -eq "$1" ]
+}
+
+@test "-z: more names than there are descriptors" {
+	lend_names '127.0.0.1 there.test'
+	make_network "${LENT[@]}"
+	names 100
+	returns 3 "${NET[@]}" sh -c 'ulimit -n 64 && exec "$@"' sh "$TCPTOOL" connect -z "${NAMES[@]}"
+	printf '%s\n' "${NAMES[@]/%:80/ 80 unresolved}" | cmp - out
+	holds err ''
+}
+
+@test "-z: of many names, 32 at a time are looked up" {
+	echo 'nameserver 127.0.0.1' >resolv
+	echo 'hosts: dns' >nsswitch
+	make_network -b "$PWD/resolv:/etc/resolv.conf" -b "$PWD/nsswitch:/etc/nsswitch.conf"
+	start_bg dns "${NET[@]}" "$HELPERS/fullbacklog" -u -p 53 dns.port
+	wait_port dns.port
+	names 100
+	start_bg tool "${NET[@]}" "$TCPTOOL" connect -z --deadline=3 "${NAMES[@]}"
+	wait_for has_children 32 tool
+	stays 300 tool
+	has_children 32 tool
+	ends 5 tool
+	[ "$(grep -c ' filtered$' tool.out)" -eq 100 ]
+}
+
 @test "-z --quiet says nothing at all" {
 	peer_bg peer eof
 	returns 0 "$TCPTOOL" connect -z --quiet 127.0.0.1 "$PORT"

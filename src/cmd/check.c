@@ -12,14 +12,18 @@
 #include "base/exitcode.h"
 
 #define AT_A_TIME_MOST 512
-#define DESCRIPTORS_SPARED 16 /* for stdin, stdout, stderr, the poll set and look-ups */
+#define LOOK_UPS_MOST 32      /* at a time: each is a process */
+#define DESCRIPTORS_SPARED 16 /* for stdin, stdout, stderr, the poll set and what a look-up opens */
+#define BREATHER (100 * NSEC_PER_MSEC)
+
+/* LATE: given up, -w passed. */
+enum name_state { NAME_WAITING, NAME_ASKED, NAME_KNOWN, NAME_LATE };
 
 /* A name is looked up once, however many of its ports are tried. */
 struct host {
 	const char *name;
 	struct resolve look_up;
-	bool known;
-	bool late; /* given up: -w passed */
+	enum name_state state;
 };
 
 struct probe {
@@ -45,10 +49,13 @@ struct check {
 	struct task task;    /* wakes for names and for the deadline */
 	struct timer timer;
 	nsec look_ups_end;   /* -w, for the names */
-	int host_count, first_waiting, under_way, most, printed;
+	nsec begin_again;    /* begin nothing before: something is lacking */
+	int host_count, next_host, looking; /* names; the first that is not asked for yet; those that are */
+	int first_waiting, under_way, most, printed;
 	struct host *hosts;
 	struct probe *probes;
 	int status;          /* of the first in order that is not open */
+	int error;           /* -errno of what ends the run before its time */
 };
 
 /* --- one probe --- */
@@ -84,6 +91,7 @@ static void probe_done(struct probe *p, const char *state, int status)
 	p->state = state;
 	p->status = status;
 	p->check->under_way--;
+	p->check->begin_again = 0;
 	/* there is room for another, and perhaps something to print */
 	task_wake(&p->check->task);
 }
@@ -202,17 +210,54 @@ static void print_done(struct check *c)
 }
 
 /* Sees which names are known by now, and which have taken longer than -w allows. */
-static void look_up_hosts(struct check *c, nsec now)
+static void step_look_ups(struct check *c, nsec now)
 {
-	for (int i = 0; i < c->host_count; i++) {
+	for (int i = 0; i < c->next_host; i++) {
 		struct host *h = &c->hosts[i];
 
-		if (h->known || h->late)
+		if (h->state != NAME_ASKED)
 			continue;
-		h->known = resolve_step(&h->look_up) == 0;
-		h->late = !h->known && now >= c->look_ups_end;
-		if (h->late)
+		if (resolve_step(&h->look_up) == 0)
+			h->state = NAME_KNOWN;
+		else if (now >= c->look_ups_end)
+			h->state = NAME_LATE;
+		else
+			continue;
+		resolve_close(&h->look_up);
+		c->looking--;
+		c->begin_again = 0;
+	}
+}
+
+static bool has_room(const struct check *c)
+{
+	return c->looking + c->under_way < c->most;
+}
+
+/* `error` kept something from beginning. What is under way will give back what is lacking, if it is that. */
+static void cannot_begin(struct check *c, int error)
+{
+	if (exitcode_for(error, EXIT_OK) == EXIT_RESOURCES && c->looking + c->under_way > 0)
+		c->begin_again = clock_after(clock_now(), BREATHER);
+	else
+		c->error = error;
+}
+
+/* Begins as many look-ups as there is room for. */
+static void begin_look_ups(struct check *c)
+{
+	while (c->next_host < c->host_count && c->looking < LOOK_UPS_MOST && has_room(c)) {
+		struct host *h = &c->hosts[c->next_host];
+		int r = resolve_start(&h->look_up, h->name, c->dial.family, &c->task);
+
+		if (r < 0) {
 			resolve_close(&h->look_up);
+			cannot_begin(c, r);
+			return;
+		}
+		h->state = NAME_ASKED;
+		c->next_host++;
+		c->looking++;
 	}
 }
 
@@ -221,27 +266,20 @@ static void begin_probes(struct check *c)
 {
 	while (c->first_waiting < c->targets->count && c->probes[c->first_waiting].begun)
 		c->first_waiting++;
-	for (int i = c->first_waiting; i < c->targets->count && c->under_way < c->most; i++) {
+	for (int i = c->first_waiting; i < c->targets->count && has_room(c); i++) {
 		struct probe *p = &c->probes[i];
 
-		if (p->begun || p->done || (p->host && !p->host->known && !p->host->late))
+		if (p->begun || p->done || (p->host && p->host->state < NAME_KNOWN))
 			continue;
-		if (p->host && p->host->late) {
+		if (p->host && p->host->state == NAME_LATE) {
 			p->begun = p->done = true;
 			p->state = "filtered";
 			p->status = EXIT_TIMEDOUT;
 		} else if (begin_probe(c, p) < 0) {
+			cannot_begin(c, -ENOMEM);
 			return;
 		}
 	}
-}
-
-static bool look_ups_open(const struct check *c)
-{
-	for (int i = 0; i < c->host_count; i++)
-		if (!c->hosts[i].known && !c->hosts[i].late)
-			return true;
-	return false;
 }
 
 /* What is not done when the time for the whole run is over had no answer in time. */
@@ -258,22 +296,34 @@ static void give_up(struct check *c)
 	}
 }
 
+/* Wakes us for whatever comes first, apart from what wakes us by itself. */
+static void set_timer(struct check *c, nsec now)
+{
+	nsec next = c->settings->session.deadline;
+
+	if (c->looking > 0 && c->look_ups_end < next)
+		next = c->look_ups_end;
+	if (c->begin_again > now && c->begin_again < next)
+		next = c->begin_again;
+	timer_set(&c->timer, next);
+}
+
 static void run(struct task *task)
 {
 	struct check *c = list_entry(task, struct check, task);
+	nsec now = clock_now();
 
-	nsec now = clock_now(), deadline = c->settings->session.deadline;
-	bool open;
-
-	look_up_hosts(c, now);
-	if (now >= deadline)
+	step_look_ups(c, now);
+	if (now >= c->settings->session.deadline) {
 		give_up(c);
-	begin_probes(c);
+	} else if (now >= c->begin_again) {
+		c->begin_again = 0;
+		begin_look_ups(c);
+		begin_probes(c);
+	}
 	print_done(c);
-	open = look_ups_open(c);
-	timer_set(&c->timer, open && c->look_ups_end < deadline ? c->look_ups_end : deadline);
-	/* nothing under way and yet not all printed: memory has run out */
-	if (c->printed == c->targets->count || (c->under_way == 0 && !open))
+	set_timer(c, now);
+	if (c->error || c->printed == c->targets->count)
 		loop_stop();
 }
 
@@ -289,23 +339,21 @@ static int at_a_time(void)
 	return limit.rlim_cur > DESCRIPTORS_SPARED ? (int)limit.rlim_cur - DESCRIPTORS_SPARED : 1;
 }
 
-/* The host of the target at `i`, with its look-up begun; NULL for an address. Returns 0 or -errno. */
-static int find_host(struct check *c, const char *name, struct host **found)
+/* The host of that name, to be looked up once; NULL for an address. */
+static struct host *find_host(struct check *c, const char *name)
 {
 	struct endpoint literal;
+	struct host *h;
 
-	*found = NULL;
 	if (endpoint_parse(name, &literal) == HOST_ADDRESS)
-		return 0;
+		return NULL;
 	/* targets of one host stand side by side: the newest is the one, if any is */
-	for (int i = c->host_count - 1; i >= 0 && !*found; i--)
+	for (int i = c->host_count - 1; i >= 0; i--)
 		if (strcmp(c->hosts[i].name, name) == 0)
-			*found = &c->hosts[i];
-	if (*found)
-		return 0;
-	*found = &c->hosts[c->host_count++];
-	(*found)->name = name;
-	return resolve_start(&(*found)->look_up, name, c->dial.family, &c->task);
+			return &c->hosts[i];
+	h = &c->hosts[c->host_count++];
+	h->name = name;
+	return h;
 }
 
 /* How many different runs of hosts there can be at most. */
@@ -318,7 +366,7 @@ static size_t count_hosts(const struct targets *t)
 	return n;
 }
 
-/* Allocates and fills what the targets need. Returns 0 or -errno. */
+/* Allocates and fills what the targets need. Returns 0 or -ENOMEM. */
 static int set_up(struct check *c)
 {
 	const struct targets *t = c->targets;
@@ -329,16 +377,13 @@ static int set_up(struct check *c)
 		return -ENOMEM;
 	for (int i = 0; i < t->count; i++) {
 		struct probe *p = &c->probes[i];
-		int r;
 
 		p->check = c;
 		p->target = &t->list[i];
 		p->sock = -1;
 		task_init(&p->task, run_probe);
 		timer_init(&p->timer, &p->task);
-		r = find_host(c, t->list[i].host, &p->host);
-		if (r < 0)
-			return r;
+		p->host = find_host(c, t->list[i].host);
 	}
 	return 0;
 }
@@ -370,8 +415,8 @@ static void tear_down(struct check *c)
 /* What a run that is over has to say: the status, unless stdout took less than all of it. */
 static int conclude(const struct check *c, int r)
 {
-	if (r == 0 && c->printed < c->targets->count)
-		r = -ENOMEM;
+	if (r == 0)
+		r = c->error;
 	if (r < 0) {
 		diag_failure("check: %s", strerror(-r));
 		return exitcode_for(r, EXIT_RESOURCES);
