@@ -388,6 +388,30 @@ has_children() {
 	[ "$(grep -c ' filtered$' tool.out)" -eq 100 ]
 }
 
+@test "-z: -w and --retry=TIME limit the look-up, and what that takes is no longer there for connecting" {
+	printf '%s\n' 'nameserver 127.0.0.1' 'options timeout:1 attempts:1' 'search .' >resolv
+	echo '127.0.0.1 late.test' >hosts
+	# the name server's silence lasts for two seconds: with and without the domain
+	echo 'hosts: dns files' >nsswitch
+	make_network -b "$PWD/hosts:/etc/hosts" -b "$PWD/resolv:/etc/resolv.conf" \
+		-b "$PWD/nsswitch:/etc/nsswitch.conf"
+	start_bg dns "${NET[@]}" "$HELPERS/fullbacklog" -u -p 53 dns.port
+	start_bg deaf "${NET[@]}" "$HELPERS/fullbacklog" -p 4000 deaf.port
+	wait_port dns.port
+	wait_port deaf.port
+	for option in -w300ms --retry=300ms; do
+		# the port refuses, but that is not found out
+		returns 5 "${NET[@]}" "$TCPTOOL" connect -z "$option" late.test 4001
+		holds out 'late.test 4001 filtered\n'
+	done
+	for option in --timeout=2500ms --retry=2500ms; do
+		# half a second is left for connecting; whoever took another whole TIME would meet the deadline
+		returns 5 "${NET[@]}" "$TCPTOOL" connect -zv "$option" --deadline=3500ms late.test 4000
+		holds out 'late.test 4000 filtered\n'
+		one_line err "no answer within 2.5 s (${option%=*})"
+	done
+}
+
 @test "-z --quiet says nothing at all" {
 	peer_bg peer eof
 	returns 0 "$TCPTOOL" connect -z --quiet 127.0.0.1 "$PORT"

@@ -16,7 +16,7 @@
 #define DESCRIPTORS_SPARED 16 /* for stdin, stdout, stderr, the poll set and what a look-up opens */
 #define BREATHER (100 * NSEC_PER_MSEC)
 
-/* LATE: given up, -w passed. */
+/* LATE: given up, since the budget of time has passed. */
 enum name_state { NAME_WAITING, NAME_ASKED, NAME_KNOWN, NAME_LATE };
 
 /* A name is looked up once, however many of its ports are tried. */
@@ -24,6 +24,7 @@ struct host {
 	const char *name;
 	struct resolve look_up;
 	enum name_state state;
+	nsec asked, took; /* when the look-up began, and how long it took */
 };
 
 struct probe {
@@ -48,7 +49,7 @@ struct check {
 	const struct targets *targets;
 	struct task task;    /* wakes for names and for the deadline */
 	struct timer timer;
-	nsec look_ups_end;   /* -w, for the names */
+	nsec look_up_limit;  /* what a look-up may take: -w or --retry=TIME, whichever is shorter */
 	nsec begin_again;    /* begin nothing before: something is lacking */
 	int host_count, next_host, looking; /* names; the first that is not asked for yet; those that are */
 	int first_waiting, under_way, most, printed;
@@ -180,6 +181,9 @@ static int begin_probe(struct check *c, struct probe *p)
 	if (!p->dial)
 		return -ENOMEM;
 	dial_start(p->dial, &c->dial, p->target->host, p->target->port, &p->task);
+	/* the look-up counts, but not the time for which the probe has waited for its turn */
+	if (p->host)
+		dial_began(p->dial, clock_now() - p->host->took);
 	/* who retries asks anew for a name that is not known yet */
 	if (p->host && !(p->host->look_up.error && c->dial.retry))
 		dial_use(p->dial, &p->host->look_up);
@@ -209,7 +213,13 @@ static void print_done(struct check *c)
 	fflush(stdout);
 }
 
-/* Sees which names are known by now, and which have taken longer than -w allows. */
+/* The moment at which a look-up that is under way is given up. */
+static nsec look_up_ends(const struct check *c, const struct host *h)
+{
+	return clock_after(h->asked, c->look_up_limit);
+}
+
+/* Sees which names are known by now, and which have taken longer than they may. */
 static void step_look_ups(struct check *c, nsec now)
 {
 	for (int i = 0; i < c->next_host; i++) {
@@ -219,11 +229,12 @@ static void step_look_ups(struct check *c, nsec now)
 			continue;
 		if (resolve_step(&h->look_up) == 0)
 			h->state = NAME_KNOWN;
-		else if (now >= c->look_ups_end)
+		else if (now >= look_up_ends(c, h))
 			h->state = NAME_LATE;
 		else
 			continue;
 		resolve_close(&h->look_up);
+		h->took = now - h->asked;
 		c->looking--;
 		c->begin_again = 0;
 	}
@@ -256,6 +267,7 @@ static void begin_look_ups(struct check *c)
 			return;
 		}
 		h->state = NAME_ASKED;
+		h->asked = clock_now();
 		c->next_host++;
 		c->looking++;
 	}
@@ -301,8 +313,9 @@ static void set_timer(struct check *c, nsec now)
 {
 	nsec next = c->settings->session.deadline;
 
-	if (c->looking > 0 && c->look_ups_end < next)
-		next = c->look_ups_end;
+	for (int i = 0; i < c->next_host; i++)
+		if (c->hosts[i].state == NAME_ASKED && look_up_ends(c, &c->hosts[i]) < next)
+			next = look_up_ends(c, &c->hosts[i]);
 	if (c->begin_again > now && c->begin_again < next)
 		next = c->begin_again;
 	timer_set(&c->timer, next);
@@ -429,12 +442,20 @@ static int conclude(const struct check *c, int r)
 	return EXIT_LOCAL;
 }
 
+/* The look-up of a name has the budget that its targets have, and what it takes they no longer have. */
+static nsec look_up_limit(const struct dial_settings *d)
+{
+	nsec limit = d->timeout ? d->timeout : NSEC_NEVER;
+
+	return d->retry_for && d->retry_for < limit ? d->retry_for : limit;
+}
+
 int check_run(const struct settings *s, const struct targets *t)
 {
 	struct check c = {.settings = s, .dial = s->dial, .targets = t, .most = at_a_time()};
 	int r;
 
-	c.look_ups_end = s->dial.timeout ? clock_after(clock_now(), s->dial.timeout) : NSEC_NEVER;
+	c.look_up_limit = look_up_limit(&s->dial);
 	task_init(&c.task, run);
 	timer_init(&c.timer, &c.task);
 	r = set_up(&c);

@@ -26,15 +26,20 @@ void dial_start(struct dial *d, const struct dial_settings *settings, const char
 	d->port = port;
 	d->task = task;
 	timer_init(&d->timer, task);
-	d->look_up_began = clock_now();
-	d->budget_ends = settings->timeout ? clock_after(d->look_up_began, settings->timeout) : NSEC_NEVER;
-	d->retry_ends = !settings->retry   ? d->look_up_began :
-			settings->retry_for ? clock_after(d->look_up_began, settings->retry_for) :
-					      NSEC_NEVER;
+	dial_began(d, clock_now());
 	d->pause = settings->retry_interval ? settings->retry_interval : FIRST_PAUSE;
 	if (settings->source)
 		endpoint_parse(settings->source, &d->source);
 	d->stage = DIAL_LOOK_UP;
+}
+
+void dial_began(struct dial *d, nsec when)
+{
+	const struct dial_settings *s = d->settings;
+
+	d->look_up_began = when;
+	d->budget_ends = s->timeout ? clock_after(when, s->timeout) : NSEC_NEVER;
+	d->retry_ends = !s->retry ? when : s->retry_for ? clock_after(when, s->retry_for) : NSEC_NEVER;
 }
 
 void dial_use(struct dial *d, const struct resolve *known)

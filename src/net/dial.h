@@ -71,6 +71,12 @@ void dial_start(struct dial *, const struct dial_settings *, const char *host, u
 		struct task *task);
 
 /*
+ * Before the first step: all limits on time count from `when`, a moment before now. Somebody else has begun
+ * to look up the host then.
+ */
+void dial_began(struct dial *, nsec when);
+
+/*
  * Before the first step: take the addresses from `known`, a look-up of another, which must outlive the dial.
  * If it is not finished yet, its owner wakes the task once it is.
  */
