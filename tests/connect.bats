@@ -373,6 +373,40 @@ has_children() {
 	holds err ''
 }
 
+@test "-z: few descriptors, and a name of which one address does not answer: the other is still found" {
+	lend_names '2001:db8::2 both.test' '127.0.0.1 both.test'
+	make_network -A 2001:db8::1/64 "${LENT[@]}"
+	for ((port = 4001; port <= 4030; port++)); do
+		start_bg "peer$port" "${NET[@]}" "$HELPERS/peer" -p "$port" listen "$port.port" eof
+	done
+	for ((port = 4001; port <= 4030; port++)); do
+		wait_port "$port.port"
+	done
+	returns 0 "${NET[@]}" sh -c 'ulimit -n 40 && exec "$@"' sh "$TCPTOOL" connect -z -w 15 both.test 4001-4030
+	[ "$(grep -c ' open ' out)" -eq 30 ]
+	holds err ''
+}
+
+@test "-z: what cannot be tried for lack of descriptors is not called unreachable" {
+	need_strace
+	returns 11 strace -o /dev/null -e trace=socket -e inject=socket:error=EMFILE \
+		"$TCPTOOL" connect -z 127.0.0.1 4000-4002
+	holds out '127.0.0.1 4000 untried\n127.0.0.1 4001 untried\n127.0.0.1 4002 untried\n'
+	one_line err 'check: Too many open files'
+}
+
+@test "-z raises the soft limit of descriptors, and its command gets it back as it was" {
+	start_bg deaf "$HELPERS/fullbacklog" deaf.port
+	wait_port deaf.port
+	start_bg tool sh -c 'ulimit -Sn 50 && : >limited && exec "$@"' sh "$TCPTOOL" connect -z 127.0.0.1 "$PORT"
+	wait_for test -e limited
+	wait_for grep -Eq '^Max open files +([0-9]+) +\1 ' "/proc/${PIDS[tool]}/limits"
+	peer_bg peer eof
+	returns 0 sh -c 'ulimit -Sn 50 && exec "$@"' sh \
+		"$TCPTOOL" connect -z --quiet 127.0.0.1 "$PORT" -- sh -c 'ulimit -Sn'
+	holds out '50\n'
+}
+
 @test "-z: of many names, 32 at a time are looked up" {
 	echo 'nameserver 127.0.0.1' >resolv
 	echo 'hosts: dns' >nsswitch

@@ -56,6 +56,7 @@ struct check {
 	struct host *hosts;
 	struct probe *probes;
 	int status;          /* of the first in order that is not open */
+	int lacking;         /* -errno of why something was not tried; 0: all was */
 	int error;           /* -errno of what ends the run before its time */
 };
 
@@ -69,6 +70,8 @@ static const char *state_of(const struct dial *d)
 		return "filtered";
 	case EXIT_UNRESOLVED:
 		return "unresolved";
+	case EXIT_RESOURCES:
+		return "untried";
 	default:
 		return d->error == -ECONNREFUSED ? "closed" : "unreachable";
 	}
@@ -105,6 +108,26 @@ static void drop_dial(struct probe *p)
 	p->dial = NULL;
 }
 
+/*
+ * What is lacking for this probe others that are under way will give back: then it is as if it had not
+ * begun. Returns false if it is not that.
+ */
+static bool put_off(struct probe *p)
+{
+	struct check *c = p->check;
+
+	if (dial_status(p->dial) != EXIT_RESOURCES || c->looking + c->under_way == 1)
+		return false;
+	drop_dial(p);
+	p->begun = false;
+	if (p - c->probes < c->first_waiting)
+		c->first_waiting = (int)(p - c->probes);
+	c->under_way--;
+	c->begin_again = clock_after(clock_now(), BREATHER);
+	task_wake(&c->task);
+	return true;
+}
+
 /* The dial has an end: keep what it says. Connected, it is kept too, since it may have to go on. */
 static void dial_done(struct probe *p, int r)
 {
@@ -112,8 +135,12 @@ static void dial_done(struct probe *p, int r)
 	nsec settle = p->check->settings->settle;
 	char reason[512];
 
+	if (r < 0 && put_off(p))
+		return;
 	if (r < 0) {
 		diag_step("%s", dial_reason(d, reason, sizeof reason));
+		if (dial_status(d) == EXIT_RESOURCES)
+			p->check->lacking = d->error;
 		probe_done(p, state_of(d), dial_status(d));
 		drop_dial(p);
 		return;
@@ -434,6 +461,8 @@ static int conclude(const struct check *c, int r)
 		diag_failure("check: %s", strerror(-r));
 		return exitcode_for(r, EXIT_RESOURCES);
 	}
+	if (c->lacking)
+		diag_failure("check: %s", strerror(-c->lacking));
 	if (!ferror(stdout))
 		return c->status;
 	if (errno == EPIPE)

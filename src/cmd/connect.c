@@ -5,6 +5,7 @@
 
 #include "base/diag.h"
 #include "base/exitcode.h"
+#include "base/fd.h"
 #include "cmd/check.h"
 #include "cmd/cmd.h"
 #include "cmd/operands.h"
@@ -74,10 +75,12 @@ static int converse(struct settings *s, const struct target *to)
 }
 
 /* Checks the targets; when all are open, the command takes our place. */
-static int check(struct settings *s, const struct targets *targets, const struct command *command)
+static int check(struct settings *s, const struct targets *targets, struct command *command)
 {
-	int r = check_run(s, targets);
+	int r;
 
+	fd_raise_limit(&command->files);
+	r = check_run(s, targets);
 	return r == 0 && command->path ? command_exec(command) : r;
 }
 

@@ -130,6 +130,27 @@ static bool attempt_connected(struct dial *d, int i)
 	return true;
 }
 
+static bool attempts_under_way(const struct dial *d)
+{
+	for (int i = 0; i < d->begun; i++)
+		if (d->attempts[i].sock >= 0)
+			return true;
+	return false;
+}
+
+/*
+ * An attempt could not begin. If descriptors or memory were lacking, that says nothing of the address:
+ * while others are under way, which will give some back, it is only put off.
+ */
+static void cannot_begin(struct dial *d, int i, int error)
+{
+	end_attempt(&d->attempts[i]);
+	if (exitcode_for(error, EXIT_OK) == EXIT_RESOURCES && attempts_under_way(d))
+		d->begun--;
+	else
+		attempt_failed(d, i, error);
+}
+
 /* Begins the next attempt. Returns true if that has connected at once. */
 static bool begin_attempt(struct dial *d)
 {
@@ -156,7 +177,7 @@ static bool begin_attempt(struct dial *d)
 	if (r == -EINPROGRESS || r == -EINTR)
 		r = watch_for(&a->watch, FD_OUT);
 	if (r < 0)
-		attempt_failed(d, i, r);
+		cannot_begin(d, i, r);
 	return false;
 }
 
@@ -181,17 +202,14 @@ static bool check_attempt(struct dial *d, int i)
 	return false;
 }
 
-static bool attempts_under_way(const struct dial *d)
-{
-	for (int i = 0; i < d->begun; i++)
-		if (d->attempts[i].sock >= 0)
-			return true;
-	return false;
-}
-
-/* How much a failure tells about the peer: one that answered says more than a route that is missing. */
+/*
+ * How much a failure tells: what was not even tried is nobody's refusal, and a peer that answered says
+ * more than a route that is missing.
+ */
 static int weight(int error)
 {
+	if (exitcode_for(error, EXIT_OK) == EXIT_RESOURCES)
+		return 4;
 	switch (-error) {
 	case ECONNREFUSED:
 		return 3;

@@ -2,11 +2,11 @@
  * Runs a command in a network of its own, where nothing but the loopback interface exists, and may lend
  * it other name-service files: the place for unreachable hosts, names and ports below 1024.
  *
- *     netns [-d] [-A ADDR6]... [-b FILE:OVER]... COMMAND [ARG]...
+ *     netns [-d] [-A ADDR6[/N]]... [-b FILE:OVER]... COMMAND [ARG]...
  *     netns -j PID [-d] [COMMAND [ARG]...]
  *
  *     -d              the loopback interface is down
- *     -A ADDR6        give it this IPv6 address
+ *     -A ADDR6[/N]    give it this IPv6 address; the others of the prefix, of N bits, do not answer
  *     -b FILE:OVER    FILE shows in place of OVER, if there is such a file
  *     -j PID          join the network of process PID, which netns has made, and make no new one
  *
@@ -98,13 +98,18 @@ static void set_loopback(bool up)
 	close(s);
 }
 
-static void add_address(const char *text)
+static void add_address(char *text)
 {
 	struct in6_ifreq request = {.ifr6_prefixlen = 128, .ifr6_ifindex = 1};
 	int s = socket(AF_INET6, SOCK_DGRAM, 0);
+	char *slash = strchr(text, '/');
 
 	if (s < 0)
 		exit(NOT_ALLOWED);
+	if (slash) {
+		*slash = '\0';
+		request.ifr6_prefixlen = (unsigned)number(slash + 1);
+	}
 	if (inet_pton(AF_INET6, text, &request.ifr6_addr) != 1)
 		die("netns: '%s' is no address", text);
 	if (ioctl(s, SIOCSIFADDR, &request) < 0)
