@@ -235,6 +235,19 @@ in_network_peer() {
 	one_line err --timeout
 }
 
+@test "--retry=TIME: the last try begins when TIME has passed, however long the pause would be" {
+	port=$("$HELPERS/peer" free)
+	returns 4 "$TCPTOOL" connect -vv --retry=300ms --retry-interval=1h 127.0.0.1 "$port"
+	[ "$(grep -c attempt err)" -eq 2 ]
+	start_bg peer "$HELPERS/peer" -l go listen port send:x
+	wait_port port
+	start_bg tool "$TCPTOOL" connect -vv --retry=2 --retry-interval=1h 127.0.0.1 "$PORT"
+	wait_for grep -q attempt tool.err
+	touch go
+	ends 0 tool
+	holds tool.out x
+}
+
 @test "--retry waits between two tries, and dies by a signal meanwhile" {
 	port=$("$HELPERS/peer" free)
 	start_bg tool "$TCPTOOL" connect -vv --retry 127.0.0.1 "$port"

@@ -11,6 +11,7 @@
 #define ATTEMPT_DELAY (250 * NSEC_PER_MSEC) /* RFC 8305, section 5 */
 #define FIRST_PAUSE (100 * NSEC_PER_MSEC)
 #define LONGEST_PAUSE NSEC_PER_SEC
+#define LAST_ROUND (250 * NSEC_PER_MSEC) /* what the round that begins when --retry is over may take */
 
 #ifndef IP_BIND_ADDRESS_NO_PORT
 #define IP_BIND_ADDRESS_NO_PORT 24 /* linux/in.h: the port is chosen by connect, not by bind */
@@ -40,6 +41,7 @@ void dial_began(struct dial *d, nsec when)
 	d->look_up_began = when;
 	d->budget_ends = s->timeout ? clock_after(when, s->timeout) : NSEC_NEVER;
 	d->retry_ends = !s->retry ? when : s->retry_for ? clock_after(when, s->retry_for) : NSEC_NEVER;
+	d->round_ends = s->retry ? d->retry_ends : NSEC_NEVER;
 }
 
 void dial_use(struct dial *d, const struct resolve *known)
@@ -311,14 +313,17 @@ static int look_up(struct dial *d)
 
 /* --- the whole --- */
 
-/* A round has failed: pause for another, or give up. */
+/* A round has failed: pause for another, or give up. The last one begins when the time for retrying ends. */
 static int round_failed(struct dial *d, int r, nsec now)
 {
-	if (clock_after(now, d->pause) > d->retry_ends || r == -EMFILE) {
+	if (now >= d->retry_ends || r == -EMFILE) {
 		d->stage = DIAL_OVER;
 		return r;
 	}
 	d->pause_ends = clock_after(now, d->pause);
+	if (d->pause_ends > d->retry_ends)
+		d->pause_ends = d->retry_ends;
+	d->round_ends = NSEC_NEVER;
 	/* double, but never beyond a second, nor below what was asked for */
 	if (d->pause < LONGEST_PAUSE)
 		d->pause = d->pause * 2 < LONGEST_PAUSE ? d->pause * 2 : LONGEST_PAUSE;
@@ -326,12 +331,18 @@ static int round_failed(struct dial *d, int r, nsec now)
 	return -EAGAIN;
 }
 
+/* The pause is over. */
+static void begin_round(struct dial *d, nsec now)
+{
+	d->look_up_began = now;
+	d->round_ends = now < d->retry_ends ? d->retry_ends : clock_after(now, LAST_ROUND);
+	d->stage = DIAL_LOOK_UP;
+}
+
 /* When the budget of time has passed, that is the failure; so it is when only retrying has one. */
 static int check_time(struct dial *d, nsec now)
 {
-	nsec round_ends = d->settings->retry ? d->retry_ends : NSEC_NEVER;
-
-	if (now < d->budget_ends && now < round_ends)
+	if (now < d->budget_ends && now < d->round_ends)
 		return 0;
 	d->out_of_time = now >= d->budget_ends || (d->error == 0 && d->look_up.error == 0);
 	d->stage = DIAL_OVER;
@@ -343,8 +354,8 @@ static void set_timer(struct dial *d)
 {
 	nsec next = d->budget_ends;
 
-	if (d->settings->retry && d->retry_ends < next)
-		next = d->retry_ends;
+	if (d->round_ends < next)
+		next = d->round_ends;
 	if (d->stage == DIAL_PAUSE && d->pause_ends < next)
 		next = d->pause_ends;
 	if (d->stage == DIAL_RACE && d->begun < d->addresses && d->next_begins < next)
@@ -371,8 +382,7 @@ static int step_stage(struct dial *d, nsec now)
 	case DIAL_PAUSE:
 		if (now < d->pause_ends)
 			return -EAGAIN;
-		d->look_up_began = now;
-		d->stage = DIAL_LOOK_UP;
+		begin_round(d, now);
 		return 1;
 	default:
 		return -ETIMEDOUT;

@@ -54,6 +54,7 @@ struct dial {
 	struct task *task;
 	struct timer timer;
 	nsec budget_ends, retry_ends, pause, pause_ends, next_begins;
+	nsec round_ends; /* when the present round is given up; NSEC_NEVER: by none of --retry's limits */
 	struct endpoint source; /* length 0: none */
 	const struct resolve *known; /* the answer of a look-up made by another, or NULL */
 	struct resolve look_up;
