@@ -248,6 +248,20 @@ in_network_peer() {
 	holds tool.out x
 }
 
+@test "-w and --retry=TIME: the line names the limit that has passed" {
+	start_bg deaf "$HELPERS/fullbacklog" port
+	wait_port port
+	returns 5 "$TCPTOOL" connect -w 15 --retry=300ms 127.0.0.1 "$PORT"
+	one_line err "no answer within 300 ms (--retry)"
+	returns 5 "$TCPTOOL" connect -w 300ms --retry=15 127.0.0.1 "$PORT"
+	one_line err "no answer within 300 ms (--timeout)"
+	port=$("$HELPERS/peer" free)
+	returns 5 "$TCPTOOL" connect -w 300ms --retry=15 127.0.0.1 "$port"
+	one_line err "nobody accepts within 300 ms (--timeout)"
+	returns 4 "$TCPTOOL" connect -w 15 --retry=300ms 127.0.0.1 "$port"
+	one_line err "Connection refused"
+}
+
 @test "--retry waits between two tries, and dies by a signal meanwhile" {
 	port=$("$HELPERS/peer" free)
 	start_bg tool "$TCPTOOL" connect -vv --retry 127.0.0.1 "$port"

@@ -344,7 +344,8 @@ static int check_time(struct dial *d, nsec now)
 {
 	if (now < d->budget_ends && now < d->round_ends)
 		return 0;
-	d->out_of_time = now >= d->budget_ends || (d->error == 0 && d->look_up.error == 0);
+	d->by_timeout = d->budget_ends <= d->round_ends;
+	d->out_of_time = d->by_timeout || (d->error == 0 && d->look_up.error == 0);
 	d->stage = DIAL_OVER;
 	return -ETIMEDOUT;
 }
@@ -454,12 +455,11 @@ const char *dial_reason(const struct dial *d, char *buf, size_t size)
 
 	list_addresses(d, tried, sizeof tried);
 	if (d->out_of_time) {
-		bool budget = d->settings->timeout != 0;
-
-		clock_words(budget ? d->settings->timeout : d->settings->retry_for, limit, sizeof limit);
+		clock_words(d->by_timeout ? d->settings->timeout : d->settings->retry_for, limit,
+			    sizeof limit);
 		snprintf(buf, size, "connect to %s port %u%s: %s within %s (%s)%s%s", d->host, d->port,
 			 tried, d->error ? "nobody accepts" : "no answer", limit,
-			 budget ? "--timeout" : "--retry", d->error ? ": " : "",
+			 d->by_timeout ? "--timeout" : "--retry", d->error ? ": " : "",
 			 d->error ? strerror(-d->error) : "");
 		return buf;
 	}
