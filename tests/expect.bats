@@ -150,3 +150,13 @@ load helpers
 	ends 0 check
 	grep -q ' open ' check.out
 }
+
+@test "-z --settle --retry: a reset of the first connection does not make the later refusals connections" {
+	need_strace
+	peer_bg peer reset
+	# it has been reset by the time that it is looked at
+	returns 4 strace -o /dev/null -e trace=getsockopt -e inject=getsockopt:delay_enter=300000 \
+		"$TCPTOOL" connect -z --settle=100ms --retry=2 127.0.0.1 "$PORT"
+	holds out "127.0.0.1 $PORT closed\n"
+	ends 0 peer
+}

@@ -189,6 +189,7 @@ static bool check_attempt(struct dial *d, int i)
 	struct dial_attempt *a = &d->attempts[i];
 	int error = 0;
 	socklen_t length = sizeof error;
+	bool reset;
 
 	if (a->sock < 0 || !a->watch.got)
 		return false;
@@ -196,9 +197,10 @@ static bool check_attempt(struct dial *d, int i)
 	if (getsockopt(a->sock, SOL_SOCKET, SO_ERROR, &error, &length) < 0)
 		error = errno;
 	/* a refusal is ECONNREFUSED: whoever resets has accepted, and may have said something before */
-	if (error == ECONNRESET || error == EPIPE)
+	reset = error == ECONNRESET || error == EPIPE;
+	if (reset)
 		d->lost = -error;
-	if (error == 0 || d->lost)
+	if (error == 0 || reset)
 		return attempt_connected(d, i);
 	attempt_failed(d, i, -error);
 	return false;
@@ -275,6 +277,7 @@ static void begin_race(struct dial *d, nsec now)
 	for (int i = 0; i < d->addresses; i++)
 		endpoint_set_port(&d->look_up.found[i], d->port);
 	d->looked_up = now;
+	d->lost = 0;
 	d->begun = 0;
 	d->next_begins = 0;
 	d->stage = DIAL_RACE;
