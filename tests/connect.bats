@@ -517,3 +517,39 @@ has_children() {
 	returns 7 sh -c 'exec "$@" >/dev/full' sh "$TCPTOOL" connect -z 127.0.0.1 "$PORT"
 	one_line err "write to stdout"
 }
+
+@test "-z: stdout's reader gone: quiet death by SIGPIPE, though nothing is left to print" {
+	mkfifo out.fifo
+	peer_bg peer eof
+	start_bg reader head -n 1 out.fifo
+	OUT=out.fifo start_bg tool env --default-signal=PIPE \
+		"$TCPTOOL" connect -z --retry "127.0.0.1:$PORT" "127.0.0.1:$("$HELPERS/peer" free)"
+	ends 0 reader
+	[[ $(<reader.out) == "127.0.0.1 $PORT open "* ]]
+	ends 141 tool
+	holds tool.err ''
+}
+
+@test "-z: a reader that is late gets all lines, from a pipe that waits and from one that does not" {
+	mkfifo out.fifo
+	exec 6<>out.fifo
+	for option in '' -n; do
+		# shellcheck disable=SC2086 # no option is no word
+		OUT=out.fifo start_bg tool "$HELPERS/fdflags" $option "$TCPTOOL" connect -z 127.0.0.1 20000-27999
+		stays 300 tool
+		start_bg reader head -n 8000 out.fifo
+		ends 0 reader
+		ends 4 tool
+		holds tool.err ''
+		cut -d ' ' -f 2 reader.out >ports
+		seq 20000 27999 | cmp - ports
+	done
+}
+
+@test "-z --deadline ends it while stdout's reader does not read: status 5" {
+	mkfifo out.fifo
+	exec 6<>out.fifo
+	OUT=out.fifo start_bg tool "$TCPTOOL" connect -z --deadline=500ms 127.0.0.1 20000-27999
+	ends 5 tool
+	one_line tool.err 'write to stdout: the time for the whole run is over (--deadline)'
+}

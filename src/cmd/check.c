@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -10,6 +9,7 @@
 
 #include "base/diag.h"
 #include "base/exitcode.h"
+#include "cmd/lines.h"
 
 #define AT_A_TIME_MOST 512
 #define LOOK_UPS_MOST 32      /* at a time: each is a process */
@@ -47,7 +47,7 @@ struct check {
 	const struct settings *settings;
 	struct dial_settings dial;
 	const struct targets *targets;
-	struct task task;    /* wakes for names and for the deadline */
+	struct task task;    /* wakes for names, for stdout and for the deadline */
 	struct timer timer;
 	nsec look_up_limit;  /* what a look-up may take: -w or --retry=TIME, whichever is shorter */
 	nsec begin_again;    /* begin nothing before: something is lacking */
@@ -55,6 +55,8 @@ struct check {
 	int first_waiting, under_way, most, printed;
 	struct host *hosts;
 	struct probe *probes;
+	struct lines lines;
+	int written;         /* 0: all lines; -EAGAIN: not yet; another -errno: stdout cannot be written */
 	int status;          /* of the first in order that is not open */
 	int lacking;         /* -errno of why something was not tried; 0: all was */
 	int error;           /* -errno of what ends the run before its time */
@@ -222,22 +224,28 @@ static int begin_probe(struct check *c, struct probe *p)
 
 /* --- all of them --- */
 
-/* Prints what is known, as far as everything before it is. */
-static void print_done(struct check *c)
+/* Prints what is known, as far as everything before it is. Returns 0 or -ENOMEM. */
+static int print_done(struct check *c)
 {
 	for (; c->printed < c->targets->count && c->probes[c->printed].done; c->printed++) {
 		const struct probe *p = &c->probes[c->printed];
+		const struct target *t = p->target;
+		int r = 0;
 
 		if (!c->status)
 			c->status = p->status;
 		if (c->settings->quiet)
 			continue;
-		printf("%s %u %s", p->target->host, p->target->port, p->state);
 		if (p->status == EXIT_OK)
-			printf(" %.2f", p->ms);
-		putchar('\n');
+			r = lines_add(&c->lines, "%s %u %s %.2f\n", t->host, t->port, p->state, p->ms);
+		else
+			r = lines_add(&c->lines, "%s %u %s\n", t->host, t->port, p->state);
+		if (r < 0)
+			return r;
 	}
-	fflush(stdout);
+	if (!c->settings->quiet)
+		c->written = lines_write(&c->lines);
+	return 0;
 }
 
 /* The moment at which a look-up that is under way is given up. */
@@ -352,18 +360,23 @@ static void run(struct task *task)
 {
 	struct check *c = list_entry(task, struct check, task);
 	nsec now = clock_now();
+	bool over = now >= c->settings->session.deadline;
+	int r;
 
 	step_look_ups(c, now);
-	if (now >= c->settings->session.deadline) {
+	if (over) {
 		give_up(c);
 	} else if (now >= c->begin_again) {
 		c->begin_again = 0;
 		begin_look_ups(c);
 		begin_probes(c);
 	}
-	print_done(c);
+	r = print_done(c);
+	if (!c->error)
+		c->error = r;
 	set_timer(c, now);
-	if (c->error || c->printed == c->targets->count)
+	over |= c->printed == c->targets->count && c->written == 0;
+	if (over || c->error || (c->written < 0 && c->written != -EAGAIN))
 		loop_stop();
 }
 
@@ -446,10 +459,24 @@ static void tear_down(struct check *c)
 	}
 	for (int i = 0; i < c->host_count; i++)
 		resolve_close(&c->hosts[i].look_up);
+	lines_close(&c->lines);
 	timer_stop(&c->timer);
 	task_stop(&c->task);
 	free(c->probes);
 	free(c->hosts);
+}
+
+/* Tells why the lines are not all written. Returns the status. */
+static int output_failed(const struct check *c)
+{
+	if (c->written == -EPIPE)
+		return EXIT_RAISE + SIGPIPE;
+	if (c->written == -EAGAIN) {
+		diag_failure("write to stdout: the time for the whole run is over (--deadline)");
+		return EXIT_TIMEDOUT;
+	}
+	diag_failure("write to stdout: %s", strerror(-c->written));
+	return exitcode_for(c->written, EXIT_LOCAL);
 }
 
 /* What a run that is over has to say: the status, unless stdout took less than all of it. */
@@ -461,14 +488,11 @@ static int conclude(const struct check *c, int r)
 		diag_failure("check: %s", strerror(-r));
 		return exitcode_for(r, EXIT_RESOURCES);
 	}
+	if (c->written < 0)
+		return output_failed(c);
 	if (c->lacking)
 		diag_failure("check: %s", strerror(-c->lacking));
-	if (!ferror(stdout))
-		return c->status;
-	if (errno == EPIPE)
-		return EXIT_RAISE + SIGPIPE;
-	diag_failure("write to stdout: %s", strerror(errno));
-	return EXIT_LOCAL;
+	return c->status;
 }
 
 /* The look-up of a name has the budget that its targets have, and what it takes they no longer have. */
@@ -487,6 +511,7 @@ int check_run(const struct settings *s, const struct targets *t)
 	c.look_up_limit = look_up_limit(&s->dial);
 	task_init(&c.task, run);
 	timer_init(&c.timer, &c.task);
+	lines_open(&c.lines, &c.task);
 	r = set_up(&c);
 	if (r == 0) {
 		task_wake(&c.task);
