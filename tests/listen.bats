@@ -82,6 +82,22 @@ descriptors() {
 	one_line err nowhere.test
 }
 
+@test "a name's IPv6 addresses that the machine does not have are passed over, if another remains" {
+	printf '%s\n' '2001:db8::7 both.test' '127.0.0.1 both.test' '2001:db8::7 six.test' \
+		'127.0.0.1 four.test' '10.9.8.7 four.test' >hosts
+	echo 'hosts: files' >nsswitch
+	make_network -b "$PWD/hosts:/etc/hosts" -b "$PWD/nsswitch:/etc/nsswitch.conf"
+	start_bg tool "${NET[@]}" "$TCPTOOL" listen --port-file=port both.test 0
+	wait_port port
+	returns 0 "${NET[@]}" "$HELPERS/peer" connect "$PORT" send:x shut eof
+	ends 0 tool
+	holds tool.out x
+	for host in six.test four.test 2001:db8::7; do
+		returns 6 "${NET[@]}" "$TCPTOOL" listen -w 5 "$host" 0
+		one_line err "Cannot assign requested address"
+	done
+}
+
 @test "A15: two listeners on one port: status 6, unless both ask for it" {
 	listen_bg one
 	returns 6 "$TCPTOOL" listen -w 5 127.0.0.1 "$PORT"

@@ -71,10 +71,17 @@ static int find_addresses(struct listener *l, const struct listen_settings *s,
 	return look_up.count;
 }
 
-/* A machine that lacks one of the families can still serve all the addresses it has. */
-static bool lacks_family(const struct listen_settings *s, int error)
+/*
+ * A machine that lacks one of the families can still serve all the addresses it has. Without IPv6, a name
+ * may have addresses of it all the same, as localhost often does; one that was asked for as such is missed.
+ */
+static bool lacks_family(const struct listen_settings *s, int family, int error)
 {
-	return !s->host && (error == -EAFNOSUPPORT || error == -EADDRNOTAVAIL);
+	struct endpoint literal;
+
+	if (s->host && endpoint_parse(s->host, &literal) == HOST_ADDRESS)
+		return false;
+	return error == -EAFNOSUPPORT || (error == -EADDRNOTAVAIL && (family == AF_INET6 || !s->host));
 }
 
 /* Binds each of `wanted` on one port. Returns 0 or -errno. */
@@ -91,7 +98,7 @@ static int bind_all(struct listener *l, const struct listen_settings *s,
 		endpoint_set_port(&at, l->port);
 		sock = bind_one(&at, s);
 		l->failed_at = at;
-		if (lacks_family(s, sock) && ++lacking < n)
+		if (lacks_family(s, at.any.sa_family, sock) && ++lacking < n)
 			continue;
 		if (sock < 0)
 			return sock;
