@@ -156,6 +156,39 @@ descriptors() {
 	ends 0 tool
 }
 
+@test "--port-file: a FIFO is written to, and what can be no port file stays what it is" {
+	mkfifo fifo
+	start_bg tool "$TCPTOOL" listen --port-file=fifo 127.0.0.1 0
+	# it waits for the reader, who then gets the line and the end
+	start_bg reader cat fifo
+	ends 0 reader
+	[[ $(<reader.out) =~ ^[0-9]+$ ]]
+	[ -p fifo ]
+	talk "$(<reader.out)" shut
+	ends 0 tool
+	[ "$(echo fifo*)" = fifo ]
+	ln -s /dev/null null
+	returns 5 "$TCPTOOL" listen -w 50ms --port-file=null 127.0.0.1 0
+	[ -L null ] && [ -c null ]
+	mkdir directory
+	returns 7 "$TCPTOOL" listen -w 5 --port-file=directory 127.0.0.1 0
+	one_line err "directory: Is a directory"
+}
+
+@test "--port-file: a link to a file stays one, and the file is replaced" {
+	mkdir elsewhere
+	echo stale >elsewhere/port
+	ln -s elsewhere/port port.link
+	exec 5<elsewhere/port
+	start_bg tool "$TCPTOOL" listen --port-file=port.link 127.0.0.1 0
+	wait_for grep -qvx stale elsewhere/port
+	[ "$(readlink port.link)" = elsewhere/port ]
+	[ "$(cat <&5)" = stale ]
+	[ "$(echo elsewhere/*)" = elsewhere/port ]
+	talk "$(<port.link)" shut
+	ends 0 tool
+}
+
 @test "whoever has seen the port file can connect at once" {
 	for ((i = 0; i < 15; i++)); do
 		start_bg tool "$TCPTOOL" listen --port-file="port$i" 127.0.0.1 0

@@ -28,7 +28,7 @@ static int fill_file(int fd, const char *line)
 }
 
 /* Whoever sees the file sees all of it: it is written under another name and renamed. */
-static int write_port_file(const char *path, const char *line)
+static int replace_file(const char *path, const char *line)
 {
 	char *name;
 	int fd, r, closed;
@@ -50,6 +50,33 @@ static int write_port_file(const char *path, const char *line)
 	if (r < 0)
 		unlink(name);
 	free(name);
+	return r;
+}
+
+/* Into what is there, as the shell's ">" does: a FIFO waits for its reader. */
+static int write_into(const char *path, const char *line)
+{
+	int fd = open(path, O_WRONLY | O_NOCTTY | O_CLOEXEC), r, closed;
+
+	if (fd < 0)
+		return -errno;
+	r = fd_write_all(fd, line, strlen(line));
+	closed = fd_close(&fd);
+	return r < 0 ? r : closed;
+}
+
+/* A FIFO or a device stays what it is, and so does a link to a file. Returns 0 or -errno. */
+static int write_port_file(const char *path, const char *line)
+{
+	struct stat st;
+	char *target;
+	int r;
+
+	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+		return write_into(path, line);
+	target = realpath(path, NULL);
+	r = replace_file(target ? target : path, line);
+	free(target);
 	return r;
 }
 

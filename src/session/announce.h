@@ -11,8 +11,8 @@ struct announce_settings {
 
 /*
  * Tells the port in every way that was asked for: -v, --port-file (written whole, then renamed into
- * place), --ready-fd (one line, then closed), $NOTIFY_SOCKET (sd_notify(3)). A failure is reported
- * here; returns 0 or the exit status.
+ * place; what is there and no file, such as a FIFO, is written to), --ready-fd (one line, then closed),
+ * $NOTIFY_SOCKET (sd_notify(3)). A failure is reported here; returns 0 or the exit status.
  */
 int announce(const struct announce_settings *, const struct listener *);
 
