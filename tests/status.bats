@@ -124,6 +124,16 @@ plain() {
 	done
 }
 
+@test "11: no process for looking a name up: the line names the name" {
+	need_strace
+	for words in 'connect' 'connect --retry=300ms' 'listen'; do
+		# shellcheck disable=SC2086
+		tells 11 "look up localhost: Resource temporarily unavailable" \
+			strace -f -o /dev/null -e trace=clone,?fork \
+			-e inject=clone,?fork:error=EAGAIN "$TCPTOOL" $words QUIET localhost 4000
+	done
+}
+
 @test "128+N: ended by a signal, and really by it" {
 	peer_bg peer -n 3 send:x eof
 	mkfifo in

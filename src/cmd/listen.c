@@ -33,6 +33,10 @@ static int cannot_listen(const struct settings *s, const struct listener *l, int
 			     s->timeout ? "--timeout" : "--deadline");
 		return EXIT_TIMEDOUT;
 	}
+	if (l->not_asked) {
+		diag_failure("look up %s: %s", s->listen.host, strerror(-error));
+		return exitcode_for(error, EXIT_UNRESOLVED);
+	}
 	diag_failure("listen on %s port %u: %s", endpoint_text(&l->failed_at, text),
 		     endpoint_port(&l->failed_at), strerror(-error));
 	return exitcode_for(error, EXIT_LISTEN);

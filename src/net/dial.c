@@ -319,7 +319,8 @@ static int look_up(struct dial *d)
 /* A round has failed: pause for another, or give up. The last one begins when the time for retrying ends. */
 static int round_failed(struct dial *d, int r, nsec now)
 {
-	if (now >= d->retry_ends || r == -EMFILE) {
+	d->not_asked = r == -EMFILE;
+	if (now >= d->retry_ends || d->not_asked) {
 		d->stage = DIAL_OVER;
 		return r;
 	}
@@ -467,7 +468,7 @@ const char *dial_reason(const struct dial *d, char *buf, size_t size)
 		return buf;
 	}
 	why = d->error ? strerror(-d->error) : resolve_reason(d->look_up.error);
-	if (d->error == 0)
+	if (d->error == 0 || d->not_asked)
 		snprintf(buf, size, "look up %s: %s", d->host, why);
 	else
 		snprintf(buf, size, "connect to %s port %u%s: %s", d->host, d->port, tried, why);

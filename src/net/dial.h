@@ -44,6 +44,7 @@ struct dial {
 	struct endpoint peer;    /* whom it reached */
 	int lost;                /* -errno when the peer has reset it since: first read what it had sent */
 	int error;               /* -errno of the most telling failure, 0 for a failed look-up */
+	bool not_asked;          /* a look-up could not even begin: error tells why */
 	bool out_of_time;        /* a limit on time has passed ... */
 	bool by_timeout;         /* ... and it was -w, not that of --retry */
 	nsec look_up_began, looked_up, connected; /* of the last round */

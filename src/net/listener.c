@@ -62,6 +62,7 @@ static int find_addresses(struct listener *l, const struct listen_settings *s,
 	if (endpoint_parse(s->host, &wanted[0]) == HOST_ADDRESS)
 		return 1;
 	r = resolve_now(&look_up, s->host, s->family, s->look_up_until);
+	l->not_asked = r < 0;
 	if (r < 0)
 		return r;
 	l->look_up_error = look_up.error;

@@ -30,12 +30,13 @@ struct listener {
 	struct watch watches[LISTEN_MOST];
 	struct endpoint failed_at; /* where it went wrong */
 	int look_up_error; /* an EAI_ code, when it was the name */
+	bool not_asked;    /* the look-up of the name came to no answer, or could not begin */
 };
 
 /*
  * Binds and listens on all addresses of `settings`. SO_REUSEADDR is set, as a restarted server needs
  * it. Returns 0 with every socket listening, or -errno with none open: -ENOENT means look_up_error,
- * -ETIMEDOUT that it took too long; anything else happened at failed_at.
+ * -ETIMEDOUT that it took too long; anything else happened to the look-up if not_asked, else at failed_at.
  */
 int listener_open(struct listener *, const struct listen_settings *);
 
