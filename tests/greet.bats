@@ -126,6 +126,18 @@ HELLO='hello,this is client\0'
 	holds out ''
 }
 
+@test "what had come of a greeting before a reset is printed" {
+	listen_bg tool -g 127.0.0.1 0
+	returns 0 "$HELPERS/peer" connect "$PORT" "expect:$WELCOME" send:hel acked reset
+	ends 1 tool
+	holds tool.out 'hel\n'
+	peer_bg peer send:wel acked reset
+	returns 1 "$TCPTOOL" connect -g 127.0.0.1 "$PORT"
+	one_line err "Connection reset by peer"
+	holds out 'wel\n'
+	ends 0 peer
+}
+
 @test "a greeting cut off by a reset: status 1" {
 	listen_bg tool -g 127.0.0.1 0
 	returns 0 "$HELPERS/peer" connect "$PORT" "expect:$WELCOME" send:hel acked reset

@@ -30,6 +30,7 @@ struct greeting {
 	size_t text_length;
 	char *message; /* what was received */
 	size_t length, room;
+	int lost;      /* -errno of what cut the message off; 0: it is whole */
 };
 
 /* Writes `format` with %a, %p and %% replaced into *out, if it is not NULL; returns the length. */
@@ -100,7 +101,7 @@ static enum stage_result send_text(struct session *s)
 	return STAGE_DONE;
 }
 
-/* The message ends here: at its NUL byte, or without one at the peer's end-of-file. */
+/* The message ends here: at its NUL byte, or without one at the peer's end-of-file or a reset. */
 static enum stage_result message_ends(struct greeting *g, size_t length)
 {
 	g->length = length;
@@ -124,6 +125,12 @@ static int make_room(struct greeting *g)
 	return 0;
 }
 
+static enum stage_result cut_off(struct session *s)
+{
+	return session_fail(s, exitcode_for(s->greeting->lost, EXIT_LOST), "%s",
+			    strerror(-s->greeting->lost));
+}
+
 static enum stage_result receive(struct session *s, nsec now)
 {
 	struct greeting *g = s->greeting;
@@ -140,11 +147,12 @@ static enum stage_result receive(struct session *s, nsec now)
 			return STAGE_WAIT;
 		}
 		if (got < 0)
-			return session_fail(s, exitcode_for((int)got, EXIT_LOST), "%s",
-					    strerror((int)-got));
+			g->lost = (int)got;
+		if (got < 0 && g->done == 0)
+			return cut_off(s);
 		if (got == 0 && g->done == 0)
 			return session_fail(s, EXIT_LOST, "ended before its greeting");
-		if (got == 0)
+		if (got <= 0)
 			return message_ends(g, g->done);
 		s->in.moved += (uint64_t)got;
 		end = memchr(g->message + g->done, '\0', (size_t)got);
@@ -207,7 +215,8 @@ static enum stage_result print(struct session *s)
 		g->done += (size_t)put;
 	}
 	give_turn(s);
-	return STAGE_DONE;
+	/* received bytes come before bad news */
+	return g->lost ? cut_off(s) : STAGE_DONE;
 }
 
 /* --- the exchange --- */
