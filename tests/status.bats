@@ -134,6 +134,17 @@ plain() {
 	done
 }
 
+@test "11: the poll set takes no more" {
+	need_strace
+	"$TCPTOOL" --version | grep -q epoll || skip "there is no such limit for poll"
+	peer_bg peer -n 2 hold
+	for when in 1 2; do
+		returns 11 strace -o /dev/null -e trace=epoll_ctl -e "inject=epoll_ctl:error=ENOSPC:when=$when+" \
+			"$TCPTOOL" connect 127.0.0.1 "$PORT"
+		one_line err "Too many open files"
+	done
+}
+
 @test "128+N: ended by a signal, and really by it" {
 	peer_bg peer -n 3 send:x eof
 	mkfifo in

@@ -51,7 +51,7 @@ void watch_init(struct watch *w, int fd, struct task *t);
 /*
  * Waits for `events` from now on (level-triggered); FD_NOTHING takes the descriptor out of the
  * poll set. Call it before the descriptor is closed. A descriptor that cannot block, such as a
- * regular file, wakes its task at once. Returns 0 or -errno (ENOMEM, ENOSPC).
+ * regular file, wakes its task at once. Returns 0 or -errno (ENOMEM, or EMFILE when the poll set is full).
  */
 int watch_for(struct watch *w, unsigned events);
 

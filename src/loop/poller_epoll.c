@@ -32,7 +32,10 @@ int poller_set(struct watch *w, unsigned events)
 		e.events |= EPOLLIN;
 	if (events & FD_OUT)
 		e.events |= EPOLLOUT;
-	return epoll_ctl(set, op, w->fd, &e) < 0 ? -errno : 0;
+	if (epoll_ctl(set, op, w->fd, &e) == 0)
+		return 0;
+	/* fs.epoll.max_user_watches: one more thing of which there are no more, and no full disk */
+	return errno == ENOSPC ? -EMFILE : -errno;
 }
 
 int poller_wait(nsec until)
