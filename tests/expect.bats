@@ -160,3 +160,12 @@ load helpers
 	holds out "127.0.0.1 $PORT closed\n"
 	ends 0 peer
 }
+
+@test "-z --settle: a peer that never pauses is open, once it has settled" {
+	need_strace
+	peer_bg peer send:x hold
+	# there is always another byte
+	returns 0 strace -o /dev/null -e trace=recvfrom -e inject=recvfrom:retval=1 \
+		"$TCPTOOL" connect -z --settle=200ms 127.0.0.1 "$PORT"
+	grep -q ' open ' out
+}

@@ -14,6 +14,7 @@
 #define AT_A_TIME_MOST 512
 #define LOOK_UPS_MOST 32      /* at a time: each is a process */
 #define DESCRIPTORS_SPARED 16 /* for stdin, stdout, stderr, the poll set and what a look-up opens */
+#define READS_MOST 16         /* of one connection at a time */
 #define BREATHER (100 * NSEC_PER_MSEC)
 
 /* LATE: given up, since the budget of time has passed. */
@@ -85,7 +86,7 @@ static void close_politely(int *sock)
 	char sink[4096];
 
 	shutdown(*sock, SHUT_WR);
-	for (int i = 0; i < 16 && recv(*sock, sink, sizeof sink, MSG_DONTWAIT) > 0; i++)
+	for (int i = 0; i < READS_MOST && recv(*sock, sink, sizeof sink, MSG_DONTWAIT) > 0; i++)
 		continue;
 	fd_close(sock);
 }
@@ -154,16 +155,23 @@ static void dial_done(struct probe *p, int r)
 	watch_init(&p->watch, p->sock, &p->task);
 }
 
-/* Reads what comes and drops it. Returns true when the peer has ended or reset the connection. */
+/*
+ * Reads what comes and drops it; from a peer that never pauses some, for others have to be looked at, too.
+ * Returns true when the peer has ended or reset the connection.
+ */
 static bool peer_left(int sock)
 {
 	char sink[4096];
-	ssize_t got;
 
-	do
-		got = recv(sock, sink, sizeof sink, MSG_DONTWAIT);
-	while (got > 0 || (got < 0 && errno == EINTR));
-	return got == 0 || errno != EAGAIN;
+	for (int i = 0; i < READS_MOST; i++) {
+		ssize_t got = recv(sock, sink, sizeof sink, MSG_DONTWAIT);
+
+		if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
+			return true;
+		if (got < 0 && errno == EAGAIN)
+			return false;
+	}
+	return false;
 }
 
 /* Connected: a service that is up stays so for the time to settle, --settle. */
