@@ -575,6 +575,19 @@ load helpers
 	calm blocked choked deserted listening pushing settling waiting
 }
 
+@test "a message one way does not cost a question the other way" {
+	need_strace
+	mkfifo in
+	peer_bg peer dribble:5:01234567890123456789 touch:done eof
+	IN=in start_bg tool strace -o calls -e trace=poll,read,preadv2 "$TCPTOOL" connect 127.0.0.1 "$PORT"
+	exec 9>in
+	wait_for test -e done
+	exec 9>&-
+	ends 0 tool
+	holds tool.out 01234567890123456789
+	[ "$(grep -cE '^(poll\(\[\{fd=|read\(|preadv2\()0,' calls)" -le 8 ]
+}
+
 @test "one byte at a time is enough" {
 	printf '%0400d' 7 >data
 	peer_bg peer -r 1 slow:1:400 eof "dribble:1:$(<data)"

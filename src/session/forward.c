@@ -183,9 +183,9 @@ static void want_ended_side(struct session *s, const struct flow *from, const st
 static enum stage_result forward(struct session *s, nsec now)
 {
 	struct stream *lost;
-	bool more = flow_step(&s->in);
+	bool more = session_can_step(s, &s->in) && flow_step(&s->in);
 
-	more |= flow_step(&s->out);
+	more |= session_can_step(s, &s->out) && flow_step(&s->out);
 	if (more)
 		task_wake(&s->task);
 	check_ended_side(s, &s->in, &s->out);

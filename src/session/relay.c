@@ -173,8 +173,8 @@ static enum stage_result step(struct session *s, nsec now)
 
 	if (!s->relaying && set_up(s) < 0)
 		return session_fail(s, EXIT_RESOURCES, "%s", strerror(ENOMEM));
-	more = flow_step(&s->in);
-	more |= flow_step(&s->out);
+	more = session_can_step(s, &s->in) && flow_step(&s->in);
+	more |= session_can_step(s, &s->out) && flow_step(&s->out);
 	for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)
 		if (checks[i](s) == STAGE_FAILED)
 			return STAGE_FAILED;

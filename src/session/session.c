@@ -66,6 +66,27 @@ void session_want_flow(struct session *s, const struct flow *f, nsec now)
 		session_wake_at(s, f->resume_at);
 }
 
+/* Has `events` of `fd`, or a failure, come; or is that not known? */
+static bool has_come(const struct session *s, int fd, unsigned events)
+{
+	const struct watch *w = NULL;
+
+	for (int i = 0; i < SESSION_WATCHES && !w; i++)
+		if (s->watches[i].fd == fd)
+			w = &s->watches[i];
+	/* what the poll set refuses is always ready */
+	return !w || w->events == FD_NOTHING || (w->got & (events | FD_ERROR));
+}
+
+bool session_can_step(const struct session *s, const struct flow *f)
+{
+	/* time may have brought it, or a filter has something to say */
+	if (f->waits == FLOW_NEITHER || f->patience || f->resume_at || f->filters)
+		return true;
+	return ((f->waits & FLOW_SRC) && has_come(s, f->src->rfd, f->src->rwait)) ||
+	       ((f->waits & FLOW_DST) && has_come(s, f->dst->wfd, f->dst->wwait));
+}
+
 void session_look_again(struct session *s, nsec now)
 {
 	s->settle_pause = s->settle_pause == 0 ? FIRST_LOOK : s->settle_pause * 2;

@@ -155,6 +155,12 @@ void session_wake_at(struct session *s, nsec when);
 void session_want_flow(struct session *s, const struct flow *f, nsec now);
 
 /*
+ * False when `f` waits for something that has not come: a step would ask the kernel in vain, which costs as
+ * much as the message that woke the session for the other flow.
+ */
+bool session_can_step(const struct session *s, const struct flow *f);
+
+/*
  * ... in a moment, since memory is lacking to begin: other connections will give some back. Who is the
  * only one, because it was us who connected, fails. Returns what the stage is to return.
  */
