@@ -17,7 +17,7 @@
 
 /* Steps of so much, and so much in a row, are bulk; a message and its answer never get there. */
 #define BULK_BYTES ((uint64_t)64 * 1024)
-#define BULK_STREAK ((uint64_t)1024 * 1024)
+#define BULK_STREAK ((uint64_t)256 * 1024)
 
 /* So much of it is worth waiting for. */
 #define BULK_WAKE ((int)256 * 1024)

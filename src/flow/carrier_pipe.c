@@ -1,7 +1,7 @@
 /*
  * Through a leased pipe, with two splice(2) calls: the way between a file and a socket or two sockets,
- * where one call cannot. For a file, splice through a small pipe was faster than sendfile(2), since
- * its pages stay in the cache (see the benchmark).
+ * where one call cannot. For a file, splice through a pipe whose pages stay in the cache was faster than
+ * sendfile(2).
  */
 #include <errno.h>
 #include <unistd.h>

@@ -59,7 +59,13 @@ void lease_return_buffer(struct buffer *b)
 	buffers_kept++;
 }
 
-/* A new pipe, or NULL. The system's default size is right: larger ones fall out of the cache. */
+/*
+ * Four times the default was a fifth faster than that, and 1 MiB no faster still. All pipes that may be out
+ * then just take a user's share (pipe-user-pages-soft of pipe(7)), beyond which new ones would be tiny.
+ */
+#define PIPE_BYTES (256 * 1024)
+
+/* A new pipe, or NULL. Where it may not be so large, the system's default size does. */
 static struct pipe *make_pipe(void)
 {
 	struct pipe *p = malloc(sizeof *p);
@@ -71,7 +77,9 @@ static struct pipe *make_pipe(void)
 		free(p);
 		return NULL;
 	}
-	room = fcntl(ends[0], F_GETPIPE_SZ);
+	room = fcntl(ends[0], F_SETPIPE_SZ, PIPE_BYTES);
+	if (room < 0)
+		room = fcntl(ends[0], F_GETPIPE_SZ);
 	*p = (struct pipe){.out = ends[0], .in = ends[1], .room = room > 0 ? (size_t)room : 4096};
 	return p;
 }
