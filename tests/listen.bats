@@ -156,6 +156,16 @@ descriptors() {
 	ends 0 tool
 }
 
+@test "--port-file: a FIFO that nobody reads holds up no SIGTERM" {
+	mkfifo fifo
+	start_bg tool "$TCPTOOL" listen -v --port-file=fifo 127.0.0.1 0
+	wait_for grep -q 'listening on' tool.err
+	stays 100 tool
+	kill -TERM "${PIDS[tool]}"
+	ends 143 tool
+	[ -p fifo ]
+}
+
 @test "--port-file: a FIFO is written to, and what can be no port file stays what it is" {
 	mkfifo fifo
 	start_bg tool "$TCPTOOL" listen --port-file=fifo 127.0.0.1 0

@@ -84,6 +84,11 @@ bool signals_taken(int signo)
 	return was;
 }
 
+bool signals_came(int signo)
+{
+	return noted[signo];
+}
+
 void signals_ignore_write_errors(void)
 {
 	sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, &inherited_pipe);

@@ -17,6 +17,9 @@ int signals_catch(struct task *task, const int *which, int n);
 /* True when `signo` has come since this was last asked. */
 bool signals_taken(int signo);
 
+/* The same, but whoever is to act on it still finds it. */
+bool signals_came(int signo);
+
 /*
  * Ignores the signals that come of a write, remembering what they were; the write then tells the error.
  * SIGPIPE: splice and sendfile know no MSG_NOSIGNAL. SIGXFSZ: a limit of file sizes, setrlimit(2), is a full

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +15,10 @@
 #include "base/diag.h"
 #include "base/exitcode.h"
 #include "base/fd.h"
+#include "loop/signals.h"
+
+/* Nothing tells that a FIFO has got a reader: it is looked for so often. */
+#define READER_PAUSE_MS 20
 
 /* Writes the line and gives the file the mode that creat(2) would have. Returns 0 or -errno. */
 static int fill_file(int fd, const char *line)
@@ -53,13 +59,29 @@ static int replace_file(const char *path, const char *line)
 	return r;
 }
 
-/* Into what is there, as the shell's ">" does: a FIFO waits for its reader. */
+/*
+ * Opens what is there. A FIFO waits for its reader, as with the shell's ">", but for no longer than until we
+ * are told to end: then -EINTR. Returns the descriptor or -errno.
+ */
+static int open_for_reader(const char *path)
+{
+	for (;;) {
+		int fd = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+		if (fd >= 0 || errno != ENXIO)
+			return fd < 0 ? -errno : fd;
+		if (signals_came(SIGTERM) || signals_came(SIGINT))
+			return -EINTR;
+		poll(NULL, 0, READER_PAUSE_MS);
+	}
+}
+
 static int write_into(const char *path, const char *line)
 {
-	int fd = open(path, O_WRONLY | O_NOCTTY | O_CLOEXEC), r, closed;
+	int fd = open_for_reader(path), r, closed;
 
 	if (fd < 0)
-		return -errno;
+		return fd;
 	r = fd_write_all(fd, line, strlen(line));
 	closed = fd_close(&fd);
 	return r < 0 ? r : closed;
@@ -129,7 +151,8 @@ int announce(const struct announce_settings *settings, const struct listener *l)
 			  endpoint_port(&l->at[i]));
 	if (settings->port_file) {
 		r = write_port_file(settings->port_file, line);
-		if (r < 0)
+		/* the server will hear of the signal */
+		if (r < 0 && r != -EINTR)
 			return failed("write port file", settings->port_file, r);
 	}
 	if (settings->ready_fd) {
