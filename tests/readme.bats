@@ -257,8 +257,33 @@ prepare_ssh() {
 @test "indented blocks that are not run are known ones" {
 	blocks | awk -F '\t' '
 		substr($3, 1, 2) == "$ " { run[$2] = 1 }
-		!run[$2] { print $3 }' >not-run
+		!run[$2] && $1 != "How fast" { print $3 }' >not-run
 	holds not-run './bootstrap demo\n./bootstrap check\n./bootstrap\nmkdir -p build && cd build\n../configure\nmake\nmake check\nmake install\n'
+}
+
+@test "the figures of bulk transfer are those of bench/results.tsv" {
+	blocks | awk -F '\t' '$1 == "How fast" && $3 ~ /^(tcptool|n[a-z.]+|socat).* \(.*\).* \(.*\).* \(/ { print $3 }' >shown
+	[ "$(wc -l <shown)" -eq 7 ]
+	while read -r line; do
+		[[ $line =~ ^([a-z.]+( -b [0-9]+[kM])?)\ +([0-9].*) ]]
+		name=${BASH_REMATCH[1]/ -b /-}
+		read -r -a figures <<<"${BASH_REMATCH[3]//[()]/}"
+		measured=()
+		for congestion in bbr reno; do
+			for case in pipe null file; do
+				for metric in GB/s CPU-s/GiB; do
+					[[ $congestion$metric != reno*GiB ]] || continue
+					measured+=("$(awk -F '\t' -v key="bulk $case $congestion $name $metric" \
+						'$1 " " $2 " " $3 " " $4 " " $5 == key { printf "%.2f", $6 }' \
+						"$BATS_TEST_DIRNAME/../bench/results.tsv")")
+				done
+			done
+		done
+		[ "${figures[*]}" = "${measured[*]}" ] || {
+			echo "$name: README ${figures[*]}, measured ${measured[*]}"
+			return 1
+		}
+	done <shown
 }
 
 @test "every file and option that the README names exists" {
