@@ -371,6 +371,9 @@ descriptors() {
 		[ "$(grep -n "rt_sigaction(SIG$signal, {sa_handler=0x" calls | head -n 1 | cut -d : -f 1)" -lt \
 			"$(grep -n 'rename(' calls | cut -d : -f 1)" ]
 	done
+	# strace would leave it behind
+	kill -TERM "$(pgrep -P "${PIDS[tool]}")"
+	ends 143 tool
 }
 
 @test "--drain does not last longer than was asked for" {
