@@ -23,7 +23,7 @@ enum name_state { NAME_WAITING, NAME_ASKED, NAME_KNOWN, NAME_LATE };
 /* A name is looked up once, however many of its ports are tried. */
 struct host {
 	const char *name;
-	struct resolve look_up;
+	struct lookup look_up;
 	enum name_state state;
 	nsec asked, took; /* when the look-up began, and how long it took */
 };
@@ -270,13 +270,13 @@ static void step_look_ups(struct check *c, nsec now)
 
 		if (h->state != NAME_ASKED)
 			continue;
-		if (resolve_step(&h->look_up) == 0)
+		if (lookup_step(&h->look_up) == 0)
 			h->state = NAME_KNOWN;
 		else if (now >= look_up_ends(c, h))
 			h->state = NAME_LATE;
 		else
 			continue;
-		resolve_close(&h->look_up);
+		lookup_close(&h->look_up);
 		h->took = now - h->asked;
 		c->looking--;
 		c->begin_again = 0;
@@ -302,10 +302,10 @@ static void begin_look_ups(struct check *c)
 {
 	while (c->next_host < c->host_count && c->looking < LOOK_UPS_MOST && has_room(c)) {
 		struct host *h = &c->hosts[c->next_host];
-		int r = resolve_start(&h->look_up, h->name, c->dial.family, &c->task);
+		int r = lookup_start(&h->look_up, h->name, c->dial.family, &c->task);
 
 		if (r < 0) {
-			resolve_close(&h->look_up);
+			lookup_close(&h->look_up);
 			cannot_begin(c, r);
 			return;
 		}
@@ -466,7 +466,7 @@ static void tear_down(struct check *c)
 		drop_dial(&c->probes[i]);
 	}
 	for (int i = 0; i < c->host_count; i++)
-		resolve_close(&c->hosts[i].look_up);
+		lookup_close(&c->hosts[i].look_up);
 	lines_close(&c->lines);
 	timer_stop(&c->timer);
 	task_stop(&c->task);

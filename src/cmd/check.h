@@ -2,7 +2,7 @@
 #ifndef CMD_CHECK_H
 #define CMD_CHECK_H
 
-#include "cmd/operands.h"
+#include "cmd/targets.h"
 #include "cmd/options.h"
 
 /*

@@ -8,17 +8,17 @@
 #include "base/fd.h"
 #include "cmd/check.h"
 #include "cmd/cmd.h"
-#include "cmd/operands.h"
+#include "cmd/targets.h"
 #include "cmd/options.h"
-#include "cmd/watching.h"
+#include "cmd/prepare.h"
 #include "loop/loop.h"
 #include "loop/signals.h"
 #include "session/report.h"
 
-static const struct stage *const plan_relay[] = {&stage_dial, &stage_relay, &stage_settle, NULL};
-static const struct stage *const plan_greet[] = {&stage_dial, &stage_greet_guest, &stage_settle, NULL};
-static const struct stage *const plan_expect[] = {&stage_dial, &stage_expect, NULL};
-static const struct stage *const plan_command[] = {&stage_dial, &stage_command, NULL};
+static const struct stage *const plan_relay[] = {&stage_connect, &stage_stdio, &stage_delivered, NULL};
+static const struct stage *const plan_greet[] = {&stage_connect, &stage_greet_guest, &stage_delivered, NULL};
+static const struct stage *const plan_expect[] = {&stage_connect, &stage_expect, NULL};
+static const struct stage *const plan_command[] = {&stage_connect, &stage_command, NULL};
 
 static void session_ended(struct session *s)
 {
@@ -75,25 +75,25 @@ static int converse(struct settings *s, const struct target *to)
 }
 
 /* Checks the targets; when all are open, the command takes our place. */
-static int check(struct settings *s, const struct targets *targets, struct command *command)
+static int check(struct settings *s, const struct targets *targets, struct program *command)
 {
 	int r;
 
 	fd_raise_limit(&command->files);
 	r = check_run(s, targets);
-	return r == 0 && command->path ? command_exec(command) : r;
+	return r == 0 && command->path ? program_exec(command) : r;
 }
 
-static int run(struct settings *s, struct command *command)
+static int run(struct settings *s, struct program *command)
 {
-	struct watching watching = {.report_fd = -1};
+	struct prepared watching = {.report_fd = -1};
 	struct targets targets;
-	int r = operands_connect(s, &targets);
+	int r = targets_connect(s, &targets);
 
 	if (r == 0)
-		r = watching_open(&watching, s);
+		r = prepare_open(&watching, s);
 	if (r == 0 && settings_command(s)) {
-		r = command_prepare(command, s->words, s->shell);
+		r = program_prepare(command, s->words, s->shell);
 		s->session.command = command;
 		fd_keep_to_ourselves();
 	}
@@ -106,20 +106,20 @@ static int run(struct settings *s, struct command *command)
 		r = s->check ? check(s, &targets, command) : converse(s, &targets.list[0]);
 		loop_close();
 	}
-	watching_close(&watching);
-	operands_free(&targets);
+	prepare_close(&watching);
+	targets_free(&targets);
 	return r;
 }
 
 int cmd_connect(int argc, char **argv)
 {
-	struct command command = {0};
+	struct program command = {0};
 	struct settings s;
 	int r = options_parse(&s, IN_CONNECT, argc, argv);
 
 	if (r == 0 && !s.help)
 		r = run(&s, &command);
-	command_free(&command);
+	program_free(&command);
 	options_free(&s);
 	return r;
 }

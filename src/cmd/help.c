@@ -39,7 +39,6 @@ int cmd_version(int argc, char **argv)
 {
 	(void)argc;
 	(void)argv;
-	puts(PACKAGE_STRING "\n"
-	     "Compiled in: " TCPTOOL_FEATURES);
+	puts(PACKAGE_STRING);
 	return help_finish();
 }

@@ -11,7 +11,7 @@
 void lines_open(struct lines *l, struct task *task)
 {
 	*l = (struct lines){.text = NULL};
-	stream_fd_open(&l->out, -1, STDOUT_FILENO, true);
+	stream_stdio_open(&l->out, -1, STDOUT_FILENO, true);
 	watch_init(&l->watch, l->out.stream.wfd, task);
 }
 

@@ -6,7 +6,7 @@
 #include "stream/stream.h"
 
 struct lines {
-	struct stream_fd out;
+	struct stream_stdio out;
 	struct watch watch;
 	char *text; /* what was added, and of that ... */
 	size_t length, written, room;

@@ -10,13 +10,13 @@
 #include "base/num.h"
 #include "cmd/cmd.h"
 #include "cmd/options.h"
-#include "cmd/operands.h"
-#include "cmd/watching.h"
+#include "cmd/targets.h"
+#include "cmd/prepare.h"
 #include "loop/loop.h"
 #include "session/upstream.h"
 
-static const struct stage *const plan_relay[] = {&stage_relay, &stage_settle, NULL};
-static const struct stage *const plan_greet[] = {&stage_greet_host, &stage_settle, NULL};
+static const struct stage *const plan_relay[] = {&stage_stdio, &stage_delivered, NULL};
+static const struct stage *const plan_greet[] = {&stage_greet_host, &stage_delivered, NULL};
 static const struct stage *const plan_forward[] = {&stage_reach, &stage_forward, NULL};
 
 /* Says why listening failed. Returns the exit status. */
@@ -25,7 +25,7 @@ static int cannot_listen(const struct settings *s, const struct listener *l, int
 	char text[ENDPOINT_TEXT];
 
 	if (error == -ENOENT) {
-		diag_failure("look up %s: %s", s->listen.host, resolve_reason(l->look_up_error));
+		diag_failure("look up %s: %s", s->listen.host, lookup_reason(l->look_up_error));
 		return EXIT_UNRESOLVED;
 	}
 	if (error == -ETIMEDOUT) {
@@ -87,20 +87,20 @@ static int give_up_privileges(const struct settings *s,
 }
 
 /* Finds the command, inside the new root if there is one. */
-static int prepare_command(struct settings *s, struct command *command, const struct rlimit *files)
+static int prepare_command(struct settings *s, struct program *command, const struct rlimit *files)
 {
 	int r;
 
 	if (!settings_command(s))
 		return 0;
-	r = command_prepare(command, s->words, s->shell);
+	r = program_prepare(command, s->words, s->shell);
 	command->files = *files;
 	s->server.command = command;
 	return r;
 }
 
 /* Listen, tell, give up privileges, serve: in this order. */
-static int serve(struct settings *s, struct command *command, int inherited)
+static int serve(struct settings *s, struct program *command, int inherited)
 {
 	struct server *server = NULL;
 	struct rlimit files;
@@ -119,7 +119,7 @@ static int serve(struct settings *s, struct command *command, int inherited)
 		return r;
 	r = server_open(&server, &s->server, &l);
 	if (r == 0)
-		r = announce(&s->announce, &l);
+		r = readiness_announce(&s->announce, &l);
 	if (r == 0)
 		r = give_up_privileges(s, privileges_drop);
 	if (r == 0 && s->privileges.chroot)
@@ -154,19 +154,19 @@ static const struct stage *const *choose_plan(const struct settings *s)
 static int run(struct settings *s)
 {
 	struct upstream upstream = {.host = NULL};
-	struct watching watching = {.report_fd = -1};
-	struct command command = {0};
+	struct prepared watching = {.report_fd = -1};
+	struct program command = {0};
 	struct access access = {.has_allow = false};
 	int inherited = count_inherited();
-	int r = inherited < 0 ? EXIT_USAGE : operands_listen(s, inherited > 0);
+	int r = inherited < 0 ? EXIT_USAGE : targets_listen(s, inherited > 0);
 
 	if (r == 0 && s->forward)
-		r = operands_forward(s);
+		r = targets_forward(s);
 	s->server.access = &access;
 	if (r == 0)
 		r = look_up(s);
 	if (r == 0)
-		r = watching_open(&watching, s);
+		r = prepare_open(&watching, s);
 	if (r == 0) {
 		s->session.plan = choose_plan(s);
 		if (s->forward)
@@ -187,8 +187,8 @@ static int run(struct settings *s)
 		upstream_close(&upstream);
 		loop_close();
 	}
-	watching_close(&watching);
-	command_free(&command);
+	prepare_close(&watching);
+	program_free(&command);
 	access_free(&access);
 	return r;
 }

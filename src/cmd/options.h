@@ -10,9 +10,9 @@
 #include "net/dial.h"
 #include "net/listener.h"
 #include "net/access.h"
-#include "session/announce.h"
-#include "session/privileges.h"
-#include "session/server.h"
+#include "server/readiness.h"
+#include "server/privileges.h"
+#include "server/server.h"
 #include "session/session.h"
 
 /* The subcommands, as a set: an option belongs to one or both. */
@@ -23,7 +23,7 @@ struct settings {
 	enum command_set command;
 	struct dial_settings dial;
 	struct listen_settings listen;
-	struct announce_settings announce;
+	struct readiness_settings announce;
 	struct session_settings session;
 	struct server_settings server;
 	struct access_settings rules;

@@ -3,7 +3,7 @@
 #define LOOP_TIMER_H
 
 #include "base/clock.h"
-#include "loop/loop.h"
+#include "loop/task.h"
 
 struct timer {
 	nsec when; /* NSEC_NEVER while it is not running */

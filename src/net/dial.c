@@ -44,7 +44,7 @@ void dial_began(struct dial *d, nsec when)
 	d->round_ends = s->retry ? d->retry_ends : NSEC_NEVER;
 }
 
-void dial_use(struct dial *d, const struct resolve *known)
+void dial_use(struct dial *d, const struct lookup *known)
 {
 	d->known = known;
 }
@@ -247,9 +247,9 @@ static int race(struct dial *d, nsec now)
 /* --- the look-up --- */
 
 /* RFC 8305, section 4: the families take turns, beginning with that of the first address. */
-static void interleave(struct resolve *r)
+static void interleave(struct lookup *r)
 {
-	struct endpoint sorted[RESOLVE_MOST];
+	struct endpoint sorted[LOOKUP_MOST];
 	int first = r->count ? r->found[0].any.sa_family : 0;
 	int mine = 0, other = 0;
 
@@ -286,7 +286,7 @@ static void begin_race(struct dial *d, nsec now)
 /* One step of the look-up. Returns 0 when the race can begin, or -errno. */
 static int look_up(struct dial *d)
 {
-	struct resolve *r = &d->look_up;
+	struct lookup *r = &d->look_up;
 	struct endpoint literal;
 	int family = d->settings->family, e;
 
@@ -296,19 +296,19 @@ static int look_up(struct dial *d)
 		return 0;
 	}
 	if (d->known) {
-		if (resolve_is_under_way(d->known))
+		if (lookup_is_under_way(d->known))
 			return -EAGAIN;
-		memcpy(r, d->known, offsetof(struct resolve, child));
+		memcpy(r, d->known, offsetof(struct lookup, child));
 		return r->error ? -ENOENT : 0;
 	}
 	if (r->child == 0) {
-		e = resolve_start(r, d->host, family, d->task);
+		e = lookup_start(r, d->host, family, d->task);
 		if (e < 0) {
 			d->error = e;
 			return -EMFILE;
 		}
 	}
-	if (resolve_step(r) == -EAGAIN)
+	if (lookup_step(r) == -EAGAIN)
 		return -EAGAIN;
 	d->error = 0;
 	return r->error ? -ENOENT : 0;
@@ -467,7 +467,7 @@ const char *dial_reason(const struct dial *d, char *buf, size_t size)
 			 d->error ? strerror(-d->error) : "");
 		return buf;
 	}
-	why = d->error ? strerror(-d->error) : resolve_reason(d->look_up.error);
+	why = d->error ? strerror(-d->error) : lookup_reason(d->look_up.error);
 	if (d->error == 0 || d->not_asked)
 		snprintf(buf, size, "look up %s: %s", d->host, why);
 	else
@@ -481,6 +481,6 @@ void dial_close(struct dial *d)
 		return;
 	timer_stop(&d->timer);
 	end_attempts(d);
-	resolve_close(&d->look_up);
+	lookup_close(&d->look_up);
 	fd_close(&d->sock);
 }

@@ -12,7 +12,7 @@
 
 #include "loop/timer.h"
 #include "net/endpoint.h"
-#include "net/resolve.h"
+#include "net/lookup.h"
 #include "net/sockopt.h"
 #include "net/sockopt_table.h"
 
@@ -58,11 +58,11 @@ struct dial {
 	nsec budget_ends, retry_ends, pause, pause_ends, next_begins;
 	nsec round_ends; /* when the present round is given up; NSEC_NEVER: by none of --retry's limits */
 	struct endpoint source; /* length 0: none */
-	const struct resolve *known; /* the answer of a look-up made by another, or NULL */
-	struct resolve look_up;
+	const struct lookup *known; /* the answer of a look-up made by another, or NULL */
+	struct lookup look_up;
 	int addresses;          /* how many of look_up.found are used, in the order of the race */
 	int begun;              /* how many of them have been tried or are */
-	struct dial_attempt attempts[RESOLVE_MOST];
+	struct dial_attempt attempts[LOOKUP_MOST];
 };
 
 /*
@@ -83,7 +83,7 @@ void dial_began(struct dial *, nsec when);
  * Before the first step: take the addresses from `known`, a look-up of another, which must outlive the dial.
  * If it is not finished yet, its owner wakes the task once it is.
  */
-void dial_use(struct dial *, const struct resolve *known);
+void dial_use(struct dial *, const struct lookup *known);
 
 /*
  * Goes on as far as it can. Returns 0 when connected (sock, peer), -EAGAIN while waiting, or another

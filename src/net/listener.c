@@ -49,7 +49,7 @@ static int bind_one(struct endpoint *at, const struct listen_settings *s)
 static int find_addresses(struct listener *l, const struct listen_settings *s,
 			  struct endpoint wanted[LISTEN_MOST])
 {
-	struct resolve look_up;
+	struct lookup look_up;
 	int n = 0, r;
 
 	if (!s->host) {
@@ -61,7 +61,7 @@ static int find_addresses(struct listener *l, const struct listen_settings *s,
 	}
 	if (endpoint_parse(s->host, &wanted[0]) == HOST_ADDRESS)
 		return 1;
-	r = resolve_now(&look_up, s->host, s->family, s->look_up_until);
+	r = lookup_now(&look_up, s->host, s->family, s->look_up_until);
 	l->not_asked = r < 0;
 	if (r < 0)
 		return r;

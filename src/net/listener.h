@@ -4,11 +4,11 @@
 
 #include "loop/loop.h"
 #include "net/endpoint.h"
-#include "net/resolve.h"
+#include "net/lookup.h"
 #include "net/sockopt.h"
 #include "net/sockopt_table.h"
 
-#define LISTEN_MOST (RESOLVE_MOST)
+#define LISTEN_MOST (LOOKUP_MOST)
 
 struct listen_settings {
 	const char *host;  /* NULL: all addresses */

@@ -416,7 +416,7 @@ void session_start(struct session *s, const struct session_settings *settings, u
 void session_connected(struct session *s, int sock, int lost, const struct endpoint *peer)
 {
 	s->peer = *peer;
-	stream_sock_open(&s->sock, sock, lost);
+	stream_socket_open(&s->sock, sock, lost);
 	s->remote = &s->sock.stream;
 	if (traced_begin(s) < 0)
 		diag_failure("trace: %s", strerror(ENOMEM));

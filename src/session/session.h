@@ -12,15 +12,15 @@
 #include "loop/timer.h"
 #include "net/dial.h"
 #include "net/endpoint.h"
-#include "session/shaping.h"
+#include "session/filters.h"
 #include "stream/stream.h"
 
-struct command;
+struct program;
 struct expectation;
 struct expecting;
 struct greeting;
 struct session;
-struct shaping;
+struct filters;
 struct stream_traced;
 struct trace;
 struct upstream;
@@ -38,11 +38,11 @@ struct stage {
 	void (*leave)(struct session *);
 };
 
-extern const struct stage stage_dial;       /* connect to settings->host */
-extern const struct stage stage_relay;      /* stdin to the socket, the socket to stdout */
+extern const struct stage stage_connect;       /* connect to settings->host */
+extern const struct stage stage_stdio;      /* stdin to the socket, the socket to stdout */
 extern const struct stage stage_greet_guest; /* the greeting, as the one who connected */
 extern const struct stage stage_greet_host;  /* the greeting, as the one who was connected to */
-extern const struct stage stage_settle;     /* everything sent is acknowledged */
+extern const struct stage stage_delivered;     /* everything sent is acknowledged */
 extern const struct stage stage_reach;      /* connect to the upstream of a forwarded connection */
 extern const struct stage stage_forward;    /* the client to the upstream, and back */
 
@@ -58,7 +58,7 @@ struct session_settings {
 	nsec idle_timeout;    /* -i; 0: none */
 	nsec deadline;        /* the moment at which the run ends; NSEC_NEVER: none */
 	const char *greeting; /* the text to greet with; NULL: the tutorial's own */
-	struct shaping_settings shaping;
+	struct filters_settings shaping;
 	struct trace *trace;  /* NULL: none */
 	int report_fd;        /* where each connection is reported; -1: nowhere */
 	bool progress;        /* a meter on stderr */
@@ -66,9 +66,9 @@ struct session_settings {
 	size_t send_length;
 	const struct expectation *expect; /* for stage_expect */
 	const struct sockopts *options; /* -O, for accepted connections; NULL: none */
-	const struct command *command; /* for stage_command */
+	const struct program *command; /* for stage_command */
 	struct upstream *upstream; /* for stage_reach */
-	/* for stage_dial and stage_reach */
+	/* for stage_connect and stage_reach */
 	const struct dial_settings *dial;
 	const char *host;
 	uint16_t port;
@@ -99,14 +99,14 @@ struct session {
 	nsec began;
 
 	struct dial *dial; /* while dialing */
-	struct stream_sock sock;
+	struct stream_socket sock;
 	struct stream_traced *traced;  /* in front of sock, when traced */
-	struct stream_fd stdio;
+	struct stream_stdio stdio;
 	struct stream_text text;       /* in place of stdin: --send */
-	struct stream_sock upstream;   /* in place of stdio, when forwarding */
+	struct stream_socket upstream;   /* in place of stdio, when forwarding */
 	struct stream *remote, *local; /* NULL until connected */
 	struct flow out, in;           /* from local to remote, from remote to local */
-	struct shaping *shaping;       /* the flows' filters, if there are any */
+	struct filters *shaping;       /* the flows' filters, if there are any */
 	struct greeting *greeting;     /* while greeting */
 	struct expecting *expecting;   /* while expecting */
 	pid_t child;                   /* while a command has the connection */
@@ -138,13 +138,13 @@ struct session {
 
 /*
  * Makes `s` a session, connection `number` of its run, and wakes it. `sock` is an accepted connection
- * from `peer`, the session's from now on; or -1 for a plan that begins with stage_dial. The settings must
+ * from `peer`, the session's from now on; or -1 for a plan that begins with stage_connect. The settings must
  * outlive it.
  */
 void session_start(struct session *s, const struct session_settings *, uint64_t number, int sock,
 		   const struct endpoint *peer, void (*ended)(struct session *));
 
-/* Takes the session's socket over from a stage that has connected it; `lost` as stream_sock_open(). */
+/* Takes the session's socket over from a stage that has connected it; `lost` as stream_socket_open(). */
 void session_connected(struct session *s, int sock, int lost, const struct endpoint *peer);
 
 /* While a stage steps: wake it when `events` come on `fd`; wake it at the moment `when`. */

@@ -7,7 +7,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#include "flow/trace.h"
+#include "trace/trace.h"
 #include "session/session.h"
 
 struct stream_traced {

@@ -13,7 +13,7 @@ static void run(struct task *task)
 {
 	struct upstream *u = list_entry(task, struct upstream, task);
 
-	if (!u->asking || resolve_step(&u->answer) == -EAGAIN)
+	if (!u->asking || lookup_step(&u->answer) == -EAGAIN)
 		return;
 	u->asking = false;
 	u->valid_until = u->answer.error ? 0 : clock_after(clock_now(), ANSWER_LASTS);
@@ -37,7 +37,7 @@ int upstream_use(struct upstream *u, struct session *s, nsec now)
 	int r;
 
 	if (u->by_name && !u->asking && now >= u->valid_until) {
-		r = resolve_start(&u->answer, u->host, s->settings->dial->family, &u->task);
+		r = lookup_start(&u->answer, u->host, s->settings->dial->family, &u->task);
 		if (r < 0)
 			return r;
 		u->asking = true;
@@ -60,7 +60,7 @@ void upstream_close(struct upstream *u)
 	if (!u->host)
 		return;
 	if (u->asking)
-		resolve_close(&u->answer);
+		lookup_close(&u->answer);
 	u->asking = false;
 	task_stop(&u->task);
 }

@@ -5,14 +5,14 @@
 #ifndef SESSION_UPSTREAM_H
 #define SESSION_UPSTREAM_H
 
-#include "net/resolve.h"
+#include "net/lookup.h"
 
 struct session;
 
 struct upstream {
 	const char *host;
 	bool by_name; /* or it is an address, and there is nothing to ask */
-	struct resolve answer;
+	struct lookup answer;
 	bool asking;
 	nsec valid_until;
 	struct task task;    /* wakes as the answer comes */

@@ -38,7 +38,7 @@ struct stream {
 };
 
 /* A connected, non-blocking TCP socket. The stream owns it; ending the written half is a FIN. */
-struct stream_sock {
+struct stream_socket {
 	struct stream stream;
 	int lost; /* -errno that follows what can still be read */
 };
@@ -47,7 +47,7 @@ struct stream_sock {
  * Makes `s` the stream of `sock`. `lost` is 0, or the -errno of a failure that the kernel has told
  * already: it takes the place of the end-of-file behind what was received before.
  */
-void stream_sock_open(struct stream_sock *s, int sock, int lost);
+void stream_socket_open(struct stream_socket *s, int sock, int lost);
 
 /* A text in memory: read to its end, then end-of-file; what is written vanishes. */
 struct stream_text {
@@ -59,13 +59,13 @@ struct stream_text {
 /* Makes `s` the stream of the `n` bytes at `text`, which stay the caller's. */
 void stream_text_open(struct stream_text *s, const char *text, size_t n);
 
-/* How a half of inherited descriptors is kept from blocking, found out once: see stream_fd.c. */
-enum stream_fd_way { WAY_PLAIN, WAY_NOWAIT, WAY_SOCKET, WAY_POLLED };
+/* How a half of inherited descriptors is kept from blocking, found out once: see stream/fd.c. */
+enum stream_stdio_way { WAY_PLAIN, WAY_NOWAIT, WAY_SOCKET, WAY_POLLED };
 
 /* Two inherited descriptors, as a rule 0 and 1; their flags and modes are never changed. */
-struct stream_fd {
+struct stream_stdio {
 	struct stream stream;
-	enum stream_fd_way read_way, write_way;
+	enum stream_stdio_way read_way, write_way;
 	int reopened_in, reopened_out; /* our own, non-blocking view of a terminal, or -1 */
 	int out;                       /* the inherited descriptor behind the written half */
 	bool keep_out;                 /* further sessions will need it: do not close it */
@@ -78,6 +78,6 @@ struct stream_fd {
  * `keep_out`; where `in` and `out` are one socket, it is shut down as well. The stream owns neither,
  * only views it opened itself.
  */
-void stream_fd_open(struct stream_fd *s, int in, int out, bool keep_out);
+void stream_stdio_open(struct stream_stdio *s, int in, int out, bool keep_out);
 
 #endif

@@ -140,8 +140,8 @@ static struct trial {
 	enum story story;
 	enum kind from, to;
 	int near_from, far_from, near_to, far_to; /* near: the flow's side; -1: none */
-	struct stream_sock from_sock, to_sock;
-	struct stream_fd from_fd, to_fd;
+	struct stream_socket from_sock, to_sock;
+	struct stream_stdio from_fd, to_fd;
 	struct stream *src, *dst;
 	struct flow flow;
 	struct filter_rate rate;
@@ -243,9 +243,9 @@ static bool open_source(void)
 		make_nonblocking(t.far_from);
 	}
 	if (t.from == TCP || t.from == LOCAL)
-		stream_sock_open(&t.from_sock, t.near_from, 0);
+		stream_socket_open(&t.from_sock, t.near_from, 0);
 	else
-		stream_fd_open(&t.from_fd, t.near_from, -1, false);
+		stream_stdio_open(&t.from_fd, t.near_from, -1, false);
 	t.src = t.from == TCP || t.from == LOCAL ? &t.from_sock.stream : &t.from_fd.stream;
 	return true;
 }
@@ -268,9 +268,9 @@ static bool open_destination(void)
 		make_nonblocking(t.far_to);
 	}
 	if (t.to == TCP || t.to == LOCAL)
-		stream_sock_open(&t.to_sock, t.near_to, 0);
+		stream_socket_open(&t.to_sock, t.near_to, 0);
 	else
-		stream_fd_open(&t.to_fd, -1, t.near_to, false);
+		stream_stdio_open(&t.to_fd, -1, t.near_to, false);
 	t.dst = t.to == TCP || t.to == LOCAL ? &t.to_sock.stream : &t.to_fd.stream;
 	return t.near_to >= 0;
 }

@@ -1,0 +1,19 @@
+/* Telling others that we listen, once we do and not before, so that no script has to sleep. */
+#ifndef SERVER_READINESS_H
+#define SERVER_READINESS_H
+
+#include "net/listener.h"
+
+struct readiness_settings {
+	const char *port_file; /* --port-file; NULL: none */
+	int64_t ready_fd;      /* --ready-fd; 0: none */
+};
+
+/*
+ * Tells the port in every way that was asked for: -v, --port-file (written whole, then renamed into
+ * place; what is there and no file, such as a FIFO, is written to), --ready-fd (one line, then closed),
+ * $NOTIFY_SOCKET (sd_notify(3)). A failure is reported here; returns 0 or the exit status.
+ */
+int readiness_announce(const struct readiness_settings *, const struct listener *);
+
+#endif

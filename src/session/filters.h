@@ -1,0 +1,22 @@
+/* What a user asks to be done to the bytes of a session, turned into filters. */
+#ifndef SESSION_FILTERS_H
+#define SESSION_FILTERS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+
+struct session;
+
+struct filters_settings {
+	bool crlf, telnet;
+	int64_t rate;  /* bytes per second and direction; 0: no limit */
+	int64_t chunk; /* bytes per write at most; 0: no limit */
+	nsec delay;    /* between lines */
+};
+
+/* Puts the filters into the flows of `s`, which have just been set up. Returns 0 or -ENOMEM. */
+int filters_apply(struct session *s);
+
+#endif

@@ -1,0 +1,74 @@
+/*
+ * Traces: what crosses the wire, written down. A trace is one file (or stderr) that all connections of a
+ * run share; a connection writes to it through a struct trace_connection.
+ *
+ * A trace never hurts a session: when it cannot be written (a full disk) that is said once, and from then
+ * on nothing more is written. Sessions do wait for one who reads a trace slowly, but not when a signal has
+ * come or the time is over: then the trace ends in the same way, so that the loop gets to see why.
+ */
+#ifndef TRACE_TRACE_H
+#define TRACE_TRACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+
+enum trace_format { TRACE_HEX, TRACE_RAW, TRACE_JSONL, TRACE_PCAPNG };
+
+/* The way bytes go, seen from us. */
+enum trace_direction { TRACE_SENT, TRACE_RECEIVED };
+
+/* How one direction, or a connection, came to its end. */
+enum trace_ending { TRACE_FIN, TRACE_RESET };
+
+/* One end of a connection: IPv4 or IPv6 as bytes in network order, and the port. */
+struct trace_address {
+	bool v6;
+	unsigned char bytes[16]; /* 4 of them for IPv4 */
+	uint16_t port;
+	char text[64]; /* the address in words, zone included */
+};
+
+struct trace;
+struct trace_connection;
+
+/*
+ * Opens a trace in `format` to `path`, which is created or emptied, or to stderr when `path` is NULL (hex
+ * only). For TRACE_RAW `path` is the beginning of names: "PATH.N.in" and "PATH.N.out" are the bytes
+ * received and sent by connection N, created when it begins. Nobody's reading is waited for once `deadline`
+ * has come. Returns 0 with *out, or -errno. Opening a FIFO waits for its reader.
+ */
+int trace_open(struct trace **out, enum trace_format format, const char *path, nsec deadline);
+
+/* How many descriptors each connection takes. */
+int trace_descriptors(const struct trace *);
+
+/* The format that a file name asks for: .jsonl, .pcapng, else hex. */
+enum trace_format trace_format_of(const char *path);
+
+/*
+ * Begins connection `number` (from 1). `incoming`: the peer connected to us. For pcapng the handshake is
+ * written, from the side that began it. Returns NULL when memory has run out; every function below
+ * takes NULL and does nothing.
+ */
+struct trace_connection *trace_begin(struct trace *, uint64_t number, bool incoming,
+				     const struct trace_address *local, const struct trace_address *peer);
+
+/* `n` bytes have gone that way. */
+void trace_bytes(struct trace_connection *, enum trace_direction, const void *bytes, size_t n);
+
+/*
+ * That direction has come to its end; told again, it is ignored. A reset, which comes from that side,
+ * ends both.
+ */
+void trace_end(struct trace_connection *, enum trace_direction, enum trace_ending);
+
+/* The connection is over; `how` in words ("closed", "Connection reset by peer"). Frees it. */
+void trace_finish(struct trace_connection *, const char *how);
+
+/* Writes what is buffered, closes the files and frees it. NULL is fine. */
+void trace_close(struct trace *);
+
+#endif

@@ -1,0 +1,75 @@
+/*
+ * What the formats of a trace have in common, for trace*.c alone: a format answers four events, and
+ * writes whole records through the trace, which keeps count of what has got to the file.
+ */
+#ifndef TRACE_WRITER_H
+#define TRACE_WRITER_H
+
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <time.h>
+
+#include "trace/trace.h"
+#include "stream/stream.h"
+
+/* Room to put a record together in. */
+#define TRACE_SCRATCH 65536
+
+struct trace_ops {
+	int (*open)(struct trace *); /* opens and begins what is to be written: 0 or -errno */
+	void (*begin)(struct trace_connection *);
+	void (*bytes)(struct trace_connection *, enum trace_direction, const unsigned char *, size_t);
+	void (*end)(struct trace_connection *, enum trace_direction, enum trace_ending);
+	void (*finish)(struct trace_connection *, const char *how);
+};
+
+extern const struct trace_ops trace_hex, trace_raw, trace_jsonl, trace_pcapng;
+
+struct trace {
+	const struct trace_ops *ops;
+	char *path;           /* NULL: stderr */
+	int fd;               /* raw: the directory, since each connection has files of its own */
+	struct stream_stdio out; /* the way to write to it, which never blocks; not for raw */
+	nsec deadline;        /* no reader is waited for any longer than that */
+	bool broken;          /* it could not be written, and that has been said */
+	off_t whole;          /* so far the file consists of whole records */
+	char scratch[TRACE_SCRATCH];
+};
+
+struct trace_connection {
+	struct trace *trace;
+	uint64_t number;
+	bool incoming;
+	struct trace_address local, peer;
+	uint64_t moved[2]; /* by enum trace_direction: bytes before the ones at hand */
+	bool ended[2], reset; /* a FIN has gone that way; a RST has ended both */
+	uint64_t acked[2]; /* pcapng: as far as the other side's packets have acknowledged */
+	int files[2];      /* raw: its own */
+	struct stream_stdio outs[2]; /* ... and the ways to write to them */
+};
+
+/*
+ * Writes a record, waiting where it has to. When that fails, it says so and breaks the trace: what the
+ * file has got of that record is taken away again, if it is a regular one.
+ */
+void trace_write(struct trace *, struct iovec *parts, int count);
+
+/* The same for `n` bytes in one piece. */
+void trace_write_text(struct trace *, const void *text, size_t n);
+
+/*
+ * Writes all `n` bytes to `out`, waiting for its reader where it has to. Returns 0, or -errno: -EINTR when a
+ * signal has come meanwhile, -ETIMEDOUT when the deadline has.
+ */
+int trace_put(const struct trace *, struct stream_stdio *out, const void *bytes, size_t n);
+
+/* Opens the trace's one file, which is created or emptied; stderr without a path. Returns 0 or -errno. */
+int trace_open_file(struct trace *);
+
+/* Says that `path` failed with -errno, and breaks the trace. */
+void trace_break(struct trace *, const char *path, int error);
+
+/* The present date, in microseconds, which clock_gettime(2) cannot refuse. */
+struct timespec trace_time(void);
+
+#endif
