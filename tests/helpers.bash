@@ -16,13 +16,19 @@ setup() {
 	declare -gA PIDS=()
 }
 
-# Ends what still runs, by the process ids that were noted; shows all logs when the test has failed.
-teardown() {
-	local name file
+# end_background: ends what start_bg has started, by the process ids that were noted.
+end_background() {
+	local name
 	for name in "${!PIDS[@]}"; do
 		kill -KILL "${PIDS[$name]}" 2>/dev/null || true
 		wait "${PIDS[$name]}" 2>/dev/null || true
 	done
+}
+
+# Ends what still runs; shows all logs when the test has failed.
+teardown() {
+	local file
+	end_background
 	[ -z "${BATS_TEST_COMPLETED:-}" ] || return 0
 	for file in *.err *.out err out; do
 		if [ ! -f "$file" ] || [ ! -s "$file" ]; then continue; fi

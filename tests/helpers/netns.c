@@ -2,10 +2,11 @@
  * Runs a command in a network of its own, where nothing but the loopback interface exists, and may lend
  * it other name-service files: the place for unreachable hosts, names and ports below 1024.
  *
- *     netns [-d] [-A ADDR6[/N]]... [-b FILE:OVER]... COMMAND [ARG]...
+ *     netns [-du] [-A ADDR6[/N]]... [-b FILE:OVER]... COMMAND [ARG]...
  *     netns -j PID [-d] [COMMAND [ARG]...]
  *
  *     -d              the loopback interface is down
+ *     -u              COMMAND runs as the user who calls, not as root of a user namespace
  *     -A ADDR6[/N]    give it this IPv6 address; the others of the prefix, of N bits, do not answer
  *     -b FILE:OVER    FILE shows in place of OVER, if there is such a file
  *     -j PID          join the network of process PID, which netns has made, and make no new one
@@ -31,8 +32,11 @@ static void put(const char *path, const char *text)
 	close(fd);
 }
 
-/* Leaves the networks and mounts of everybody, as root of a new user namespace if that takes it. */
-static void leave(void)
+/*
+ * Makes a network and mounts of our own, in a new user namespace if that takes it. Its one user has the
+ * id 0, or the same id as outside if `same_user`; that one loses its capabilities at the next execve(2).
+ */
+static void leave(bool same_user)
 {
 	unsigned uid = getuid(), gid = getgid();
 	char map[64];
@@ -41,9 +45,9 @@ static void leave(void)
 		if (unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWNS) < 0)
 			exit(NOT_ALLOWED);
 		put("/proc/self/setgroups", "deny");
-		snprintf(map, sizeof map, "0 %u 1\n", uid);
+		snprintf(map, sizeof map, "%u %u 1\n", same_user ? uid : 0, uid);
 		put("/proc/self/uid_map", map);
-		snprintf(map, sizeof map, "0 %u 1\n", gid);
+		snprintf(map, sizeof map, "%u %u 1\n", same_user ? gid : 0, gid);
 		put("/proc/self/gid_map", map);
 	}
 	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
@@ -133,13 +137,15 @@ int main(int argc, char **argv)
 	char *addresses[16], *loans[16];
 	int letter, address_count = 0, loan_count = 0;
 	const char *pid = NULL;
-	bool down = false;
+	bool down = false, same_user = false;
 
-	while ((letter = getopt(argc, argv, "+j:dA:b:")) != -1) {
+	while ((letter = getopt(argc, argv, "+j:duA:b:")) != -1) {
 		if (letter == 'j')
 			pid = optarg;
 		else if (letter == 'd')
 			down = true;
+		else if (letter == 'u')
+			same_user = true;
 		else if (letter == 'A' && address_count < 16)
 			addresses[address_count++] = optarg;
 		else if (letter == 'b' && loan_count < 16)
@@ -150,7 +156,7 @@ int main(int argc, char **argv)
 	if (pid)
 		join(pid);
 	else
-		leave();
+		leave(same_user);
 	if (!pid || down)
 		set_loopback(!down);
 	for (int i = 0; i < address_count; i++)
