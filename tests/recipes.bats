@@ -1,8 +1,30 @@
 #!/usr/bin/env bats
-# Guards that the programs people put behind and in front of tcptool get along with it: git, rsync, ssh, curl.
-# A program that is not installed skips its test.
+# Guards the tasks of tcptool-recipes(7): its examples are run and compared; and that the programs people
+# put behind and in front of tcptool get along with it: git, rsync, ssh, curl. A program that is not
+# installed skips its test.
 
 load helpers
+load examples
+
+RECIPES=$BATS_TEST_DIRNAME/../man/tcptool-recipes.7
+
+setup_file() {
+	run_examples "$RECIPES"
+}
+
+# before_examples: an ssh daemon at the port of the page, and an ssh with the test's key for a user's own.
+before_examples() {
+	local ssh port
+	port=$(sed "$PORTS_IN" <<<9022)
+	if sshd_bg "$port"; then
+		ssh=$(command -v ssh)
+		printf '#!/bin/sh\nexec %s -F "%s" "$@"\n' "$ssh" "$PWD/ssh.conf" >bin/ssh
+		chmod +x bin/ssh
+	else
+		# shellcheck disable=SC2034 # run_examples uses it
+		LACKS[ssh]=$REASON
+	fi
+}
 
 # tree DIR: a directory tree with files large, small, empty and executable.
 tree() {
@@ -28,6 +50,156 @@ make_project() {
 	echo more >project/more
 	lonely_git -C project add more
 	lonely_git -C project commit -q -m second
+}
+
+# sshd_bg PORT: an ssh daemon of the test's own at PORT, in the network of NET if there is one. It lets in the
+# owner of the test's own key; "ssh -F ssh.conf" has that. Where it cannot be, REASON says why, and it fails.
+sshd_bg() {
+	local tool daemon prefix=("${NET[@]}")
+	for tool in ssh ssh-keygen; do
+		REASON="no $tool"
+		command -v "$tool" >/dev/null || return 1
+	done
+	daemon=$(PATH=$PATH:/usr/sbin:/usr/local/sbin command -v sshd) || {
+		REASON="no sshd"
+		return 1
+	}
+	ssh-keygen -q -t ed25519 -N '' -f host_key
+	ssh-keygen -q -t ed25519 -N '' -f my_key
+	cp my_key.pub authorized
+	printf '%s\n' "ListenAddress 127.0.0.1:$1" "HostKey $PWD/host_key" "PidFile none" "UsePAM no" \
+		"AuthorizedKeysFile $PWD/authorized" 'StrictModes no' 'PasswordAuthentication no' \
+		'KbdInteractiveAuthentication no' 'PermitRootLogin prohibit-password' >sshd.conf
+	printf '%s\n' "127.0.0.1 $(<host_key.pub)" >known
+	printf '%s\n' "IdentityFile $PWD/my_key" 'IdentitiesOnly yes' 'BatchMode yes' 'LogLevel ERROR' \
+		"UserKnownHostsFile $PWD/known" 'StrictHostKeyChecking yes' 'HostKeyAlias 127.0.0.1' >ssh.conf
+	if [ "$(id -u)" -eq 0 ] && [ ! -d /run/sshd ]; then
+		# it wants that directory: a /run of its own holds it, and nothing else changes
+		prefix+=(unshare -m sh -c "mount -t tmpfs none /run && mkdir -m 755 /run/sshd && exec \"\$@\"" sh)
+	fi
+	"${prefix[@]}" "$daemon" -t -f sshd.conf >check 2>&1 || {
+		REASON="sshd cannot be run here: $(head -n 1 check)"
+		return 1
+	}
+	start_bg sshd "${prefix[@]}" "$daemon" -D -e -f "$PWD/sshd.conf"
+	wait_for sshd_settled
+	! gone sshd || {
+		REASON="sshd cannot be run here: $(tail -n 1 sshd.err)"
+		return 1
+	}
+	# a login that is not possible here for reasons of its own says nothing of tcptool
+	"${NET[@]}" ssh -F ssh.conf -p "$1" 127.0.0.1 true </dev/null >direct 2>&1 3>&- || {
+		REASON="ssh does not get in even without tcptool: $(tail -n 1 direct)"
+		return 1
+	}
+}
+
+sshd_settled() {
+	gone sshd || grep -q '^Server listening on ' sshd.err
+}
+
+# my_ssh WORD...: ssh to it by way of tcptool.
+my_ssh() {
+	ssh -F ssh.conf -o ProxyCommand="$TCPTOOL connect ${CONNECT-} %h %p" -p "$PORT" "$@"
+}
+
+@test "tcptool-recipes(7), 'Send a file': what is typed prints what is shown" {
+	as_shown "$RECIPES" 'Send a file'
+}
+
+@test "tcptool-recipes(7), 'Send a directory': what is typed prints what is shown" {
+	as_shown "$RECIPES" 'Send a directory'
+}
+
+@test "tcptool-recipes(7), 'Ask and answer': what is typed prints what is shown" {
+	as_shown "$RECIPES" 'Ask and answer'
+}
+
+@test "tcptool-recipes(7), 'Watch a transfer': what is typed prints what is shown" {
+	as_shown "$RECIPES" 'Watch a transfer'
+}
+
+@test "tcptool-recipes(7), 'Receive from one sender after another': what is typed prints what is shown" {
+	as_shown "$RECIPES" 'Receive from one sender after another'
+}
+
+@test "tcptool-recipes(7), 'Serve a program': what is typed prints what is shown" {
+	as_shown "$RECIPES" 'Serve a program'
+}
+
+@test "tcptool-recipes(7), 'Make a service of a line of shell': what is typed prints what is shown" {
+	as_shown "$RECIPES" 'Make a service of a line of shell'
+}
+
+@test "tcptool-recipes(7), 'Serve a git repository': what is typed prints what is shown" {
+	as_shown "$RECIPES" 'Serve a git repository'
+}
+
+@test "tcptool-recipes(7), 'Serve files with rsync': what is typed prints what is shown" {
+	as_shown "$RECIPES" 'Serve files with rsync'
+}
+
+@test "tcptool-recipes(7), 'Start a listener in a script': what is typed prints what is shown" {
+	as_shown "$RECIPES" 'Start a listener in a script'
+}
+
+@test "tcptool-recipes(7), 'Wait for a service': what is typed prints what is shown" {
+	as_shown "$RECIPES" 'Wait for a service'
+}
+
+@test "tcptool-recipes(7), 'Connect ssh through tcptool': what is typed prints what is shown" {
+	as_shown "$RECIPES" 'Connect ssh through tcptool'
+}
+
+@test "tcptool-recipes(7), 'Set time limits': what is typed prints what is shown" {
+	as_shown "$RECIPES" 'Set time limits'
+}
+
+@test "tcptool-recipes(7), 'Forward a port': what is typed prints what is shown" {
+	as_shown "$RECIPES" 'Forward a port'
+}
+
+@test "tcptool-recipes(7), 'See whether a port is open': what is typed prints what is shown" {
+	as_shown "$RECIPES" 'See whether a port is open'
+}
+
+@test "tcptool-recipes(7), 'See whether a service answers as it should': what is typed prints what is shown" {
+	as_shown "$RECIPES" 'See whether a service answers as it should'
+}
+
+@test "tcptool-recipes(7), 'Speak a protocol by hand': what is typed prints what is shown" {
+	as_shown "$RECIPES" 'Speak a protocol by hand'
+}
+
+@test "tcptool-recipes(7), 'Record a session for Wireshark': what is typed prints what is shown" {
+	as_shown "$RECIPES" 'Record a session for Wireshark'
+}
+
+@test "tcptool-recipes(7), 'Be a slow client': what is typed prints what is shown" {
+	as_shown "$RECIPES" 'Be a slow client'
+}
+
+@test "tcptool-recipes(7), 'Exchange a greeting': what is typed prints what is shown" {
+	as_shown "$RECIPES" 'Exchange a greeting'
+}
+
+@test "tcptool-recipes(7): every section with examples has a test here" {
+	all_examples_have_tests "$RECIPES"
+}
+
+@test "tcptool-recipes(7): every option that it names is in --help" {
+	returns 0 "$TCPTOOL" listen --help
+	mv out help
+	returns 0 "$TCPTOOL" connect --help
+	cat out >>help
+	grep -oE '^\.Fl [^ ]+' "$RECIPES" | mdoc_text | sed 's/^\.Fl /-/; s/^-\(.\)$/ -\1,/' | sort -u >named
+	[ -s named ]
+	while IFS= read -r option; do
+		grep -q -e "$option\(\>\|\$\| \)" help || {
+			echo "$option"
+			return 1
+		}
+	done <named
 }
 
 @test "git: clone and fetch from git daemon --inetd, several at the same time" {
@@ -85,54 +257,12 @@ make_project() {
 	diff -r store back
 }
 
-# sshd_bg: an ssh daemon of the test's own, which lets in the owner of the test's own key. Its port is in PORT.
-sshd_bg() {
-	local daemon prefix
-	need ssh
-	need ssh-keygen
-	PATH=$PATH:/usr/sbin:/usr/local/sbin
-	daemon=$(command -v sshd) || skip "no sshd"
-	ssh-keygen -q -t ed25519 -N '' -f host_key
-	ssh-keygen -q -t ed25519 -N '' -f my_key
-	cp my_key.pub authorized
-	"$HELPERS/peer" free >ssh.port
-	wait_port ssh.port
-	printf '%s\n' "ListenAddress 127.0.0.1:$PORT" "HostKey $PWD/host_key" "PidFile none" "UsePAM no" \
-		"AuthorizedKeysFile $PWD/authorized" 'StrictModes no' 'PasswordAuthentication no' \
-		'KbdInteractiveAuthentication no' 'PermitRootLogin prohibit-password' >sshd.conf
-	printf '%s\n' "127.0.0.1 $(<host_key.pub)" >known
-	prefix=()
-	if [ "$(id -u)" -eq 0 ] && [ ! -d /run/sshd ]; then
-		# it wants that directory: a /run of its own holds it, which nobody else sees
-		prefix=(unshare -m sh -c "mount -t tmpfs none /run && mkdir -m 755 /run/sshd && exec \"\$@\"" sh)
-	fi
-	"${prefix[@]}" "$daemon" -t -f sshd.conf >check 2>&1 || skip "sshd cannot be run here: $(head -n 1 check)"
-	start_bg sshd "${prefix[@]}" "$daemon" -D -e -f "$PWD/sshd.conf"
-	wait_for sshd_settled
-	! gone sshd || skip "sshd cannot be run here: $(tail -n 1 sshd.err)"
-}
-
-sshd_settled() {
-	gone sshd || grep -q '^Server listening on ' sshd.err
-}
-
-# my_ssh WORD...: ssh to it by way of tcptool.
-my_ssh() {
-	# shellcheck disable=SC2048,SC2086
-	ssh -F none -i my_key -o IdentitiesOnly=yes -o BatchMode=yes -o UserKnownHostsFile="$PWD/known" \
-		-o StrictHostKeyChecking=yes -o HostKeyAlias=127.0.0.1 -o LogLevel=ERROR \
-		-o ProxyCommand="$TCPTOOL connect ${CONNECT-} %h %p" -p "$PORT" "$@"
-}
-
 @test "ssh: by ProxyCommand, statuses and 4 MiB each way" {
-	sshd_bg
+	PORT=$("$HELPERS/peer" free)
+	sshd_bg "$PORT" || skip "$REASON"
 	random sent 4194304
 	export -f my_ssh
 	export PORT
-	# a login that is not possible here for reasons of its own says nothing of tcptool
-	ssh -F none -i my_key -o IdentitiesOnly=yes -o BatchMode=yes -o UserKnownHostsFile="$PWD/known" \
-		-o StrictHostKeyChecking=yes -o HostKeyAlias=127.0.0.1 -p "$PORT" 127.0.0.1 true </dev/null 2>direct 3>&- ||
-		skip "ssh does not get in even without tcptool: $(tail -n 1 direct)"
 	returns 0 bash -c 'my_ssh 127.0.0.1 echo hello' </dev/null
 	holds out 'hello\n'
 	returns 42 bash -c 'my_ssh 127.0.0.1 exit 42' </dev/null
@@ -147,11 +277,10 @@ my_ssh() {
 	cmp sent out
 }
 
-@test "ssh: where nobody listens, tcptool says so and ssh fails" {
+@test "ssh: where nothing listens, tcptool says so and ssh fails" {
 	need ssh
-	"$HELPERS/peer" free >ssh.port
-	wait_port ssh.port
-	touch my_key known
+	PORT=$("$HELPERS/peer" free)
+	echo 'BatchMode yes' >ssh.conf
 	export -f my_ssh
 	export PORT
 	returns 255 bash -c 'my_ssh 127.0.0.1 true' </dev/null
