@@ -1,16 +1,18 @@
 #!/usr/bin/env bats
 # The manual says what the program does: its options, statuses and commands are held against --help
-# and the program itself.
+# and the program itself. The commands of tcptool-recipes(7) are run by recipes.bats.
 
 load helpers
+load examples
 
 MANUAL=$BATS_TEST_DIRNAME/../man/tcptool.1
+PAGES=("$BATS_TEST_DIRNAME"/../man/*.[1-8])
 
 # The lines of the manual from the heading $1 to the next one of its kind, escapes resolved.
 part() {
 	awk -v from="$1" -v kind="${1%% *}" '
 		$1 == kind || $1 == ".Sh" { inside = ($0 == from) }
-		inside' "$MANUAL" | sed 's/\\(aq/'\''/g; s/\\e/\\/g; s/\\\([-.&]\)/\1/g'
+		inside' "$MANUAL" | mdoc_text
 }
 
 # Options as --help writes them ("-q, --quit-after=TIME"), from the lists of the manual's parts.
@@ -131,11 +133,38 @@ words_of() {
 	done <lines
 }
 
-@test "mandoc finds nothing wrong with the manual" {
+@test "mandoc finds nothing wrong with the manual pages" {
 	need mandoc
-	mandoc -Tlint "$MANUAL" >lint 2>&1 || true
-	# which other manuals are installed here is not this one's fault
+	mandoc -Tlint "${PAGES[@]}" >lint 2>&1 || true
+	# which other manuals are installed here is not their fault
 	grep -v -e 'referenced manual not found' -e 'outdated mandoc.db' lint >wrong || true
+	[ ! -s wrong ] || {
+		cat wrong
+		return 1
+	}
+}
+
+@test "every manual page is installed, and its SEE ALSO names the others" {
+	local page other
+	[ "${#PAGES[@]}" -ge 2 ]
+	for page in "${PAGES[@]}"; do
+		grep -q "^[[:space:]]man/${page##*/}\>" "$BATS_TEST_DIRNAME/../Makefile.am"
+		for other in "${PAGES[@]##*/}"; do
+			[ "$other" = "${page##*/}" ] || sed -n '/^\.Sh SEE ALSO/,$p' "$page" | mdoc_text |
+				grep "^\.Xr ${other%.*} ${other##*.}\>"
+		done
+	done
+}
+
+# Unescaped, these are typographic ones in PDF and UTF-8, and what is copied from there does not run.
+@test "quotes, carets, grave accents and tildes in the examples of the manual pages stay as typed" {
+	local page
+	for page in "${PAGES[@]}"; do
+		awk -v page="${page##*/}" '
+			/^\.Bd -literal/ { inside = 1 }
+			/^\.Ed/ { inside = 0 }
+			(inside || /^\.(Dl|Li|Ql|Ic) /) && /[\047`^~]/ { print page ": " $0 }' "$page"
+	done >wrong
 	[ ! -s wrong ] || {
 		cat wrong
 		return 1
