@@ -8,23 +8,6 @@
 /* So much crosses in a copy before it is worth a pipe: what is small never pays for one. */
 #define WORTH_A_PIPE ((uint64_t)128 * 1024)
 
-/*
- * What comes in pieces of so many bytes the kernel moves faster than a copy, and a few bytes a copy moves
- * faster than the kernel: an answer of one byte is back 4 microseconds sooner.
- */
-#define LARGE_BYTES ((size_t)16 * 1024)
-#define SMALL_BYTES ((size_t)2 * 1024)
-
-/* Steps of so much, and so much in a row, are bulk; a message and its answer never get there. */
-#define BULK_BYTES ((uint64_t)64 * 1024)
-#define BULK_STREAK ((uint64_t)256 * 1024)
-
-/* So much of it is worth waiting for. */
-#define BULK_WAKE ((int)256 * 1024)
-
-/* A pause in the stream is noticed after this time. */
-#define BULK_PATIENCE NSEC_PER_MSEC
-
 /* The kernel can move bytes from one of these to the other in a single call. */
 static bool is_straight(enum fd_kind from, enum fd_kind to)
 {
@@ -59,14 +42,6 @@ const struct carrier *carrier_choose(const struct flow *f)
 	if (f->moved >= WORTH_A_PIPE && is_by_pipe(f->src->rkind, f->dst->wkind))
 		return &carrier_pipe;
 	return &carrier_copy;
-}
-
-void carrier_size_up(struct flow *f, size_t got)
-{
-	if (got >= LARGE_BYTES)
-		f->large = true;
-	else if (got < SMALL_BYTES)
-		f->large = false;
 }
 
 /* What a kernel answers that does not move bytes this way, or not here; a copy will tell the truth. */
@@ -120,7 +95,7 @@ ssize_t carrier_take(struct flow *f, int to, size_t n)
 		return got;
 	if (!has_more(f->src->rfd))
 		return got;
-	f->lost = (int)got;
+	f->lost = (int16_t)got;
 	return CARRIER_REFUSED;
 }
 
@@ -139,26 +114,6 @@ ssize_t carrier_wait(struct flow *f, enum flow_sides side)
 
 	if (poll(&p, 1, 0) > 0 && carrier_doubts(f))
 		return CARRIER_REFUSED;
-	f->waits = side;
+	f->waits = (uint8_t)side;
 	return -EAGAIN;
-}
-
-static bool set_low_water(struct flow *f, int bytes)
-{
-	return setsockopt(f->src->rfd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes) == 0;
-}
-
-void carrier_pace(struct flow *f, uint64_t got)
-{
-	bool bulk;
-
-	f->streak = got >= BULK_BYTES ? f->streak + got : 0;
-	bulk = f->streak >= BULK_STREAK;
-	if (f->src->rkind != FD_SOCKET || !f->src->raw_in)
-		return;
-	/* it stays as it was if that fails: whoever is woken late needs the patience */
-	if (bulk != f->bulk && !set_low_water(f, bulk ? BULK_WAKE : 1))
-		bulk = f->bulk;
-	f->bulk = bulk;
-	f->patience = bulk ? BULK_PATIENCE : 0;
 }

@@ -22,16 +22,19 @@
 struct carrier {
 	const char *name;
 	/*
-	 * Takes bytes from the source: their count, 0 when it has ended, or -errno. -EAGAIN sets
+	 * Takes up to `most` bytes from the source: their count, 0 when it has ended, or -errno. -EAGAIN sets
 	 * flow->waits; other errors may set flow->culprit. `source_empty` tells that another fill would
 	 * find nothing yet. CARRIER_REFUSED: nothing was taken.
 	 */
-	ssize_t (*fill)(struct flow *);
+	ssize_t (*fill)(struct flow *, size_t most);
 	/* Gives held bytes to the destination: their count, or -errno. -EAGAIN sets flow->waits. */
 	ssize_t (*drain)(struct flow *);
-	/* Brings what is held into flow->buffer, for the copying carrier. Returns 0 or -errno. */
+	/*
+	 * Brings what is held into flow->buffer, for the copying carrier, and gives back what it was held in.
+	 * Returns 0, or -errno with all as it was.
+	 */
 	int (*rescue)(struct flow *);
-	/* Gives back what is on loan; what may still be held is of no use to anybody. */
+	/* Gives back what is on loan; bytes that may still be held are dropped. */
 	void (*release)(struct flow *);
 };
 
@@ -50,9 +53,6 @@ extern const struct carrier carrier_pipe;
  */
 const struct carrier *carrier_choose(const struct flow *);
 
-/* After a fill that took `got` bytes (more than none): do they come in large pieces or in small ones? */
-void carrier_size_up(struct flow *, size_t got);
-
 /* splice(2) without waiting, again after EINTR: a count, 0, -errno or CARRIER_REFUSED. */
 ssize_t carrier_move(int from, int to, size_t n);
 
@@ -67,12 +67,5 @@ bool carrier_doubts(struct flow *);
 
 /* `side` was not ready: waits for it, -EAGAIN; or CARRIER_REFUSED where splice(2) alone says so. */
 ssize_t carrier_wait(struct flow *, enum flow_sides side);
-
-/*
- * After a step that took `got` bytes and now waits for its source: while bytes come from a socket in
- * bulk, let the next wake-up wait for more of them (SO_RCVLOWAT of socket(7)), but for no longer than
- * flow->patience. An interactive stream never gets there, and one that pauses is back at once.
- */
-void carrier_pace(struct flow *, uint64_t got);
 
 #endif

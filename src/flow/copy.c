@@ -73,7 +73,7 @@ static ssize_t wait_for_buffer(struct flow *f)
 	return -EAGAIN;
 }
 
-static ssize_t copy_fill(struct flow *f)
+static ssize_t copy_fill(struct flow *f, size_t most)
 {
 	bool maps = any_maps(f);
 	size_t wanted = maps ? MAPPED_BYTES : chunk(f);
@@ -86,19 +86,20 @@ static ssize_t copy_fill(struct flow *f)
 	if (wanted > lease_share())
 		wanted = lease_share();
 	f->at = 0;
-	f->held = inject(f);
+	f->held = (uint32_t)inject(f);
 	if (f->held > 0)
 		return (ssize_t)f->held;
-	if (f->quota < wanted)
-		wanted = f->quota;
+	if (most < wanted)
+		wanted = most;
 	got = f->src->ops->read(f->src, f->buffer->bytes + (maps ? LEASE_BYTES / 2 : 0), wanted);
 	if (got == -EAGAIN)
 		f->waits = FLOW_SRC;
 	if (got <= 0)
 		return got;
-	f->held = maps ? map(f, (size_t)got) : (size_t)got;
+	f->held = (uint32_t)(maps ? map(f, (size_t)got) : (size_t)got);
 	/* a short read has emptied the source: asking again at once would be one call in vain */
-	f->source_empty = (size_t)got < wanted && can_block(f->src->rkind);
+	f->source_empty = (size_t)got < wanted && can_block((enum fd_kind)f->src->rkind) &&
+			  !stream_pending(f->src);
 	return got;
 }
 
@@ -124,8 +125,8 @@ static ssize_t copy_drain(struct flow *f)
 		f->waits = FLOW_DST;
 	if (put <= 0)
 		return put;
-	f->at += (size_t)put;
-	f->held -= (size_t)put;
+	f->at += (uint32_t)put;
+	f->held -= (uint32_t)put;
 	f->moved += (uint64_t)put;
 	for (struct filter *i = f->filters; i; i = i->next)
 		if (i->ops->gave)

@@ -3,8 +3,9 @@
 #include <errno.h>
 
 #include "flow/carrier.h"
+#include "flow/pacing.h"
 
-/* Rounds of one fill or drain in a step: with the largest buffer that is about 4 MiB. */
+/* Rounds of one fill or drain in a step: with the largest buffer that is 16 MiB. */
 #define FAIR_ROUNDS 32
 
 void flow_init(struct flow *f, struct stream *src, struct stream *dst)
@@ -14,10 +15,10 @@ void flow_init(struct flow *f, struct stream *src, struct stream *dst)
 
 static bool fail(struct flow *f, ssize_t error, enum flow_sides culprit)
 {
-	f->error = (int)error;
+	f->error = (int16_t)error;
 	/* a carrier that reads and writes in one knows better */
 	if (f->culprit == FLOW_NEITHER)
-		f->culprit = culprit;
+		f->culprit = (uint8_t)culprit;
 	f->state = FLOW_FAILED;
 	return false;
 }
@@ -26,15 +27,10 @@ static bool fail(struct flow *f, ssize_t error, enum flow_sides culprit)
 static bool fall_back(struct flow *f)
 {
 	int r = f->carrier->rescue(f);
-	size_t held = f->held;
 
 	f->culprit = FLOW_NEITHER;
 	if (r < 0)
 		return fail(f, r, FLOW_SRC);
-	/* what was held is in the buffer now: the carrier gives back an empty pipe */
-	f->held = 0;
-	f->carrier->release(f);
-	f->held = held;
 	f->refused = true;
 	f->source_empty = false;
 	f->carrier = &carrier_copy;
@@ -64,19 +60,19 @@ static void choose(struct flow *f)
 	f->carrier = better;
 }
 
-/* Asks the gates how much may be taken now: sets the quota. Returns false when that is nothing yet. */
-static bool admitted(struct flow *f)
+/* Asks the gates how many bytes may be taken now. */
+static size_t admitted(struct flow *f)
 {
+	size_t quota = SIZE_MAX;
 	nsec now;
 
-	f->quota = SIZE_MAX;
 	if (!f->filters)
-		return true;
+		return quota;
 	now = clock_now();
-	for (struct filter *i = f->filters; i && f->quota > 0; i = i->next)
+	for (struct filter *i = f->filters; i && quota > 0; i = i->next)
 		if (i->ops->admit)
-			f->quota = i->ops->admit(i, f->quota, now, &f->resume_at);
-	return f->quota > 0;
+			quota = i->ops->admit(i, quota, now, &f->resume_at);
+	return quota;
 }
 
 /* `n` bytes have been taken. Each filter hears how many they are at its place: a map makes others of them. */
@@ -111,6 +107,7 @@ static bool has_own(const struct flow *f)
 static bool fill(struct flow *f)
 {
 	ssize_t got;
+	size_t quota;
 
 	if (f->source_empty && !has_own(f)) {
 		/* known without asking: wait, and ask when woken */
@@ -118,10 +115,11 @@ static bool fill(struct flow *f)
 		f->waits = FLOW_SRC;
 		return false;
 	}
-	if (!admitted(f))
+	quota = admitted(f);
+	if (quota == 0)
 		return false;
 	choose(f);
-	got = f->carrier->fill(f);
+	got = f->carrier->fill(f, quota);
 	if (got == 0)
 		got = f->lost;
 	if (got == CARRIER_REFUSED)
@@ -134,7 +132,7 @@ static bool fill(struct flow *f)
 	if (got == 0)
 		f->state = FLOW_ENDING;
 	else
-		carrier_size_up(f, (size_t)got);
+		pacing_size_up(f, (size_t)got);
 	took(f, (size_t)got);
 	return true;
 }
@@ -175,7 +173,7 @@ bool flow_step(struct flow *f)
 	for (int round = 0; more && round < FAIR_ROUNDS; round++)
 		more = advance(f);
 	if (f->waits == FLOW_SRC)
-		carrier_pace(f, f->moved + f->held - before);
+		pacing_step(f, f->moved + f->held - before);
 	/* an idle flow owns nothing; a failed one will not need it any more */
 	if (f->held == 0 || f->state == FLOW_FAILED)
 		f->carrier->release(f);
@@ -187,7 +185,7 @@ void flow_stop_reading(struct flow *f)
 	if (f->state != FLOW_OPEN)
 		return;
 	f->state = FLOW_ENDING;
-	f->waits &= ~(unsigned)FLOW_SRC;
+	f->waits &= (uint8_t)~FLOW_SRC;
 }
 
 void flow_break(struct flow *f, int error, enum flow_sides culprit)
@@ -204,7 +202,7 @@ void flow_cut(struct flow *f)
 {
 	if (flow_over(f))
 		return;
-	carrier_pace(f, 0);
+	pacing_step(f, 0);
 	f->carrier->release(f);
 	f->held = 0;
 	f->waits = FLOW_NEITHER;
@@ -215,6 +213,15 @@ void flow_cut(struct flow *f)
 bool flow_over(const struct flow *f)
 {
 	return f->state == FLOW_DONE || f->state == FLOW_FAILED;
+}
+
+bool flow_may_go_on(const struct flow *f)
+{
+	/* time may have brought it, or a filter has something to say */
+	if (f->waits == FLOW_NEITHER || f->bulk || f->resume_at || f->filters)
+		return true;
+	return stream_is_crossed(f->src) || stream_is_crossed(f->dst) ||
+	       ((f->waits & FLOW_SRC) && stream_pending(f->src));
 }
 
 void flow_close(struct flow *f)

@@ -31,33 +31,36 @@ enum flow_state {
 /* The two sides of a flow, as a set. */
 enum flow_sides { FLOW_NEITHER = 0, FLOW_SRC = 1, FLOW_DST = 2 };
 
+/* A source in bulk is looked at again after this time at the latest, woken or not. */
+#define FLOW_PATIENCE NSEC_PER_MSEC
+
 struct flow {
 	struct stream *src, *dst;
 	const struct carrier *carrier;
-	struct filter *filters;   /* what the bytes meet on their way, in this order; NULL: nothing */
-	enum flow_state state;
-	unsigned waits;           /* the sides whose readiness the flow waits for */
-	bool withhold_end;        /* the end of the source is not passed on, --no-shutdown: so even in
-				   * FLOW_DONE a step gives what filters have of their own by then */
-	int error;                /* -errno of the first failure */
-	enum flow_sides culprit;  /* the side that failed */
-	uint64_t moved;           /* bytes the destination has taken */
-	size_t held;              /* bytes taken from the source and not yet given */
-	struct buffer *buffer;    /* leased while bytes are held in it */
-	size_t at;                /* where in the buffer they begin */
-	struct pipe *pipe;        /* leased while bytes are held in it */
-	bool source_empty;        /* the last fill took all there was */
-	bool cut;                 /* it was ended before its time */
-	bool refused;             /* the kernel will not carry these bytes: copy */
-	uint64_t streak;          /* bytes of the large steps that have followed each other */
-	bool bulk;                /* bytes come in bulk: wake-ups wait for more of them */
-	nsec patience;            /* step again after this time at the latest, woken or not; 0: no need */
-	size_t quota;             /* what the filters admit in this fill */
-	nsec resume_at;           /* a filter holds bytes back until then; 0: none does */
-	int doubts;               /* times in a row that nothing moved though all looked ready */
-	int lost;                 /* -errno that the source has told before its last bytes */
-	bool large;               /* bytes come in pieces that are worth the kernel's carrying them */
-	bool widened;             /* the pipe that was inherited has been given more room */
+	struct filter *filters; /* what the bytes meet on their way, in this order; NULL: nothing */
+	uint64_t moved;         /* bytes the destination has taken */
+	nsec resume_at;         /* a filter holds bytes back until then; 0: none does */
+	union {
+		struct buffer *buffer; /* leased while bytes are held in it: carrier_copy */
+		struct pipe *pipe;     /* ... and carrier_pipe */
+	};
+	uint32_t held;   /* bytes taken from the source and not yet given */
+	uint32_t at;     /* where in the buffer they begin */
+	uint32_t streak; /* bytes of the large steps that have followed each other */
+	int16_t error;   /* -errno of the first failure */
+	int16_t lost;    /* -errno that the source has told before its last bytes */
+	uint8_t state;   /* enum flow_state */
+	uint8_t culprit; /* enum flow_sides: the side that failed */
+	uint8_t waits;   /* enum flow_sides: the sides whose readiness the flow waits for */
+	uint8_t doubts;  /* times in a row that nothing moved though both sides looked ready */
+	bool withhold_end : 1; /* the end of the source is not passed on, --no-shutdown: so even in
+				* FLOW_DONE a step gives what filters have of their own by then */
+	bool source_empty : 1; /* the last fill took all there was */
+	bool cut : 1;          /* it was ended before its time */
+	bool refused : 1;      /* the kernel will not carry these bytes: copy */
+	bool bulk : 1;         /* bytes come in bulk: wake-ups wait for more of them, or FLOW_PATIENCE */
+	bool large : 1;        /* bytes come in pieces that are worth the kernel's carrying them */
+	bool widened : 1;      /* the pipe that was inherited has been given more room */
 };
 
 /* Makes `f` an open flow from `src` to `dst`. It owns neither. */
@@ -80,6 +83,12 @@ void flow_cut(struct flow *f);
 
 /* True when the flow will do nothing more. */
 bool flow_over(const struct flow *f);
+
+/*
+ * False when a step would ask the kernel in vain: the flow waits for a side, that side has nothing pending,
+ * and it waits for its own event alone. The driver then goes by the event.
+ */
+bool flow_may_go_on(const struct flow *f);
 
 /* Gives back what the flow has on loan. */
 void flow_close(struct flow *f);

@@ -8,7 +8,7 @@
 
 #include "flow/carrier.h"
 
-static ssize_t pipe_fill(struct flow *f)
+static ssize_t pipe_fill(struct flow *f, size_t most)
 {
 	ssize_t got;
 
@@ -16,14 +16,14 @@ static ssize_t pipe_fill(struct flow *f)
 		f->pipe = lease_pipe();
 	if (!f->pipe)
 		return CARRIER_REFUSED;
-	got = carrier_take(f, f->pipe->in, f->quota < f->pipe->room ? f->quota : f->pipe->room);
+	got = carrier_take(f, f->pipe->in, most < f->pipe->room ? most : f->pipe->room);
 	/* the pipe is empty, so it was not the pipe: a fill happens only behind nothing */
 	if (got == -EAGAIN)
 		return carrier_wait(f, FLOW_SRC);
 	if (got <= 0)
 		return got;
 	f->doubts = 0;
-	f->held = (size_t)got;
+	f->held = (uint32_t)got;
 	return got;
 }
 
@@ -35,30 +35,44 @@ static ssize_t pipe_drain(struct flow *f)
 		return carrier_wait(f, FLOW_DST);
 	if (put > 0) {
 		f->doubts = 0;
-		f->held -= (size_t)put;
+		f->held -= (uint32_t)put;
 		f->moved += (uint64_t)put;
 	}
 	return put;
 }
 
-/* The kernel refuses the second half: read back what it took, so that a copy can go on from there. */
-static int pipe_rescue(struct flow *f)
+/* Reads `n` bytes, which the pipe holds, into `buffer`. Returns 0 or -errno. */
+static int read_back(const struct pipe *pipe, struct buffer *buffer, size_t n)
 {
-	size_t rescued = 0;
+	size_t done = 0;
 
-	if (f->held == 0)
-		return 0;
-	f->buffer = lease_buffer();
-	if (!f->buffer)
-		return -ENOMEM;
-	while (rescued < f->held) {
-		ssize_t got = read(f->pipe->out, f->buffer->bytes + rescued, f->held - rescued);
+	while (done < n) {
+		ssize_t got = read(pipe->out, buffer->bytes + done, n - done);
 
 		if (got > 0)
-			rescued += (size_t)got;
+			done += (size_t)got;
 		else if (got == 0 || errno != EINTR)
 			return got == 0 ? -EIO : -errno;
 	}
+	return 0;
+}
+
+/* The kernel refuses the second half: read back what it took, so that a copy can go on from there. */
+static int pipe_rescue(struct flow *f)
+{
+	struct buffer *buffer = NULL;
+	int r = 0;
+
+	if (f->held > 0) {
+		buffer = lease_buffer();
+		r = buffer ? read_back(f->pipe, buffer, f->held) : -ENOMEM;
+	}
+	if (r < 0) {
+		lease_return_buffer(buffer);
+		return r;
+	}
+	lease_return_pipe(f->pipe);
+	f->buffer = buffer;
 	f->at = 0;
 	return 0;
 }

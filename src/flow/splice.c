@@ -48,9 +48,9 @@ static ssize_t find_out_who_waits(struct flow *f)
 	return -EAGAIN;
 }
 
-static ssize_t splice_fill(struct flow *f)
+static ssize_t splice_fill(struct flow *f, size_t most)
 {
-	size_t wanted = f->quota < MOVE_BYTES ? f->quota : MOVE_BYTES;
+	size_t wanted = most < MOVE_BYTES ? most : MOVE_BYTES;
 	ssize_t moved = carrier_take(f, f->dst->wfd, wanted);
 
 	if (moved == -EAGAIN)

@@ -58,8 +58,10 @@ void session_want_flow(struct session *s, const struct flow *f, nsec now)
 {
 	if (f->waits & FLOW_SRC)
 		session_want(s, f->src->rfd, f->src->rwait);
-	if ((f->waits & FLOW_SRC) && f->patience)
-		session_wake_at(s, now + f->patience);
+	if ((f->waits & FLOW_SRC) && f->bulk)
+		session_wake_at(s, now + FLOW_PATIENCE);
+	if ((f->waits & FLOW_SRC) && stream_pending(f->src))
+		task_wake(&s->task);
 	if (f->waits & FLOW_DST)
 		session_want(s, f->dst->wfd, f->dst->wwait);
 	if (f->resume_at)
@@ -80,8 +82,7 @@ static bool has_come(const struct session *s, int fd, unsigned events)
 
 bool session_can_step(const struct session *s, const struct flow *f)
 {
-	/* time may have brought it, or a filter has something to say */
-	if (f->waits == FLOW_NEITHER || f->patience || f->resume_at || f->filters)
+	if (flow_may_go_on(f))
 		return true;
 	return ((f->waits & FLOW_SRC) && has_come(s, f->src->rfd, f->src->rwait)) ||
 	       ((f->waits & FLOW_DST) && has_come(s, f->dst->wfd, f->dst->wwait));

@@ -84,6 +84,17 @@ static int traced_shut(struct stream *s)
 	return r;
 }
 
+static bool traced_pending(const struct stream *s)
+{
+	return stream_pending(((const struct stream_traced *)(const void *)s)->inner);
+}
+
+static int traced_explain(const struct stream *s, enum stream_half half, int error, char *words, size_t size)
+{
+	return stream_explain(((const struct stream_traced *)(const void *)s)->inner, half, error, words,
+			      size);
+}
+
 static void traced_close(struct stream *s)
 {
 	struct stream_traced *t = outer(s);
@@ -106,7 +117,12 @@ static void to_trace(const struct endpoint *e, struct trace_address *a)
 
 int traced_begin(struct session *s)
 {
-	static const struct stream_ops ops = {traced_read, traced_write, traced_shut, traced_close};
+	static const struct stream_ops ops = {.read = traced_read,
+					     .write = traced_write,
+					     .shut = traced_shut,
+					     .pending = traced_pending,
+					     .explain = traced_explain,
+					     .close = traced_close};
 	struct trace_address local = {0}, peer;
 	struct stream_traced *t;
 	struct endpoint here;

@@ -43,7 +43,8 @@ static void sock_close(struct stream *s)
 
 void stream_socket_open(struct stream_socket *s, int sock, int lost)
 {
-	static const struct stream_ops ops = {sock_read, sock_write, sock_shut, sock_close};
+	static const struct stream_ops ops = {
+		.read = sock_read, .write = sock_write, .shut = sock_shut, .close = sock_close};
 
 	*s = (struct stream_socket){.stream = {.ops = &ops,
 					     .rfd = sock,

@@ -16,6 +16,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -23,6 +24,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/exitcode.h"
 #include "stream/stream.h"
 
 #ifndef RWF_NOWAIT
@@ -159,6 +161,14 @@ static int fd_shut(struct stream *stream)
 	return r;
 }
 
+static int fd_explain(const struct stream *s, enum stream_half half, int error, char *words, size_t size)
+{
+	(void)s;
+	snprintf(words, size, "%s: %s", half == STREAM_READ ? "read stdin" : "write to stdout",
+		 strerror(-error));
+	return exitcode_for(error, EXIT_LOCAL);
+}
+
 static void fd_close_views(struct stream *stream)
 {
 	struct stream_stdio *s = outer(stream);
@@ -223,7 +233,11 @@ static bool same_socket(int a, int b)
 
 void stream_stdio_open(struct stream_stdio *s, int in, int out, bool keep_out)
 {
-	static const struct stream_ops ops = {fd_read, fd_write, fd_shut, fd_close_views};
+	static const struct stream_ops ops = {.read = fd_read,
+					     .write = fd_write,
+					     .shut = fd_shut,
+					     .explain = fd_explain,
+					     .close = fd_close_views};
 	struct stream *stream = &s->stream;
 
 	*s = (struct stream_stdio){

@@ -1,41 +1,80 @@
 /*
- * A stream is one end of a conversation: a socket, a pair of descriptors, a TLS connection. It has
- * a half that is read and a half that is written, and it never blocks.
+ * A stream is one end of a conversation: a socket, a pair of descriptors, a TLS connection. It has a half
+ * that is read and a half that is written, and it never blocks. Streams stack: one that transforms bytes
+ * (a trace, TLS) owns the stream below it and closes it.
  *
- * What an operation could not do it answers as -EAGAIN, and rwait or wwait then says which event on
- * rfd or wfd is worth another try. For most streams that is the obvious one; for TLS, which may have
- * to write before it can read, it need not be. So the direction is data, and no caller knows TLS.
+ * An operation that cannot go on answers -EAGAIN, and rwait or wwait then says which event on rfd or wfd is
+ * worth another try. For most streams that is the obvious one; TLS may have to write before it can read. So
+ * the direction is data, and no caller knows TLS. A stream may also hold bytes that it has read ahead: then
+ * no event of the descriptor tells of them, and `pending` does.
  */
 #ifndef STREAM_STREAM_H
 #define STREAM_STREAM_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/fd.h"
 
 struct stream;
 
+enum stream_half { STREAM_READ, STREAM_WRITE };
+
 struct stream_ops {
 	/* Reads up to `n` bytes; returns their count, 0 at end-of-file, or -errno. */
 	ssize_t (*read)(struct stream *, void *buf, size_t n);
 	/* Writes up to `n` bytes (n > 0); returns how many were taken, or -errno. */
 	ssize_t (*write)(struct stream *, const void *buf, size_t n);
-	/* Ends the written half so that its reader sees end-of-file; 0, or -errno: -EAGAIN, call again. */
+	/*
+	 * Ends the written half so that its reader sees end-of-file; 0, or -errno: -EAGAIN, call again. Once it
+	 * has answered 0 it does so again.
+	 */
 	int (*shut)(struct stream *);
-	/* Releases what the stream owns. */
+	/*
+	 * True when a read would answer something else than -EAGAIN without the descriptor being readable.
+	 * NULL: never. Behind a read that answered -EAGAIN it is false.
+	 */
+	bool (*pending)(const struct stream *);
+	/*
+	 * Explains `error`, which an operation on that half answered last: one line in `words`, of `size`
+	 * bytes; returns the exit status that it means. NULL: as a TCP connection does.
+	 */
+	int (*explain)(const struct stream *, enum stream_half, int error, char *words, size_t size);
+	/* Releases what the stream owns, the stream below included. */
 	void (*close)(struct stream *);
 };
 
 struct stream {
 	const struct stream_ops *ops;
-	int rfd, wfd;              /* what to wait on; -1: that half never waits */
-	enum fd_kind rkind, wkind; /* what lies behind them */
-	unsigned rwait, wwait;     /* what the last -EAGAIN of each half waits for: FD_IN or FD_OUT */
-	bool raw_in, raw_out;      /* rfd or wfd carries these very bytes and the kernel can move them
-				    * without ever waiting: see carrier.h */
+	int rfd, wfd;         /* what to wait on; -1: that half never waits */
+	uint8_t rkind, wkind; /* enum fd_kind: what lies behind them */
+	uint8_t rwait, wwait; /* FD_IN or FD_OUT: what the last -EAGAIN of each half waits for */
+	bool raw_in, raw_out; /* rfd or wfd carries these very bytes and the kernel can move them
+			       * without ever waiting: see carrier.h */
 };
+
+/* Has the stream bytes, an end or an error to give that no event of its descriptor will tell of? */
+bool stream_pending(const struct stream *);
+
+/*
+ * True when one half waits for the event of the other (a read that has to write first, or the reverse): the
+ * operation that serves that event may be one on the other half, so both are worth a try on every wake-up.
+ */
+bool stream_is_crossed(const struct stream *);
+
+/*
+ * Explains what an operation on `half` of `s` answered (-errno) as one line in `words`; returns the exit
+ * status for it: EXIT STATUS in tcptool(1).
+ */
+int stream_explain(const struct stream *s, enum stream_half half, int error, char *words, size_t size);
+
+/*
+ * True for what writing answers when the connection is no more: reading then comes to its end, too, and what
+ * was received before may still be had. Any other failure to write is one of this machine.
+ */
+bool stream_is_lost(int error);
 
 /* A connected, non-blocking TCP socket. The stream owns it; ending the written half is a FIN. */
 struct stream_socket {
@@ -59,7 +98,7 @@ struct stream_text {
 /* Makes `s` the stream of the `n` bytes at `text`, which stay the caller's. */
 void stream_text_open(struct stream_text *s, const char *text, size_t n);
 
-/* How a half of inherited descriptors is kept from blocking, found out once: see stream/fd.c. */
+/* How a half of inherited descriptors is kept from blocking, found out once: see stdio.c. */
 enum stream_stdio_way { WAY_PLAIN, WAY_NOWAIT, WAY_SOCKET, WAY_POLLED };
 
 /* Two inherited descriptors, as a rule 0 and 1; their flags and modes are never changed. */

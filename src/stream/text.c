@@ -35,7 +35,8 @@ static void text_close(struct stream *stream)
 
 void stream_text_open(struct stream_text *s, const char *text, size_t n)
 {
-	static const struct stream_ops ops = {text_read, text_write, text_shut, text_close};
+	static const struct stream_ops ops = {
+		.read = text_read, .write = text_write, .shut = text_shut, .close = text_close};
 
-	*s = (struct stream_text){.stream = {.ops = &ops, .rfd = -1, .wfd = -1}, .text = text, .left = n};
+	*s = (struct stream_text){.stream = {.ops = &ops, .rfd = -1, .wfd = -1, .rwait = FD_IN, .wwait = FD_OUT}, .text = text, .left = n};
 }

@@ -422,11 +422,11 @@ static bool awake(void)
 /* Nobody has done anything: waits until somebody can. */
 static void rest(void)
 {
-	int patience = t.flow.patience ? 1 : STUCK_MS;
+	int patience = t.flow.bulk ? 1 : STUCK_MS;
 
 	if (look(true, patience) > 0)
 		return;
-	if (!t.flow.patience)
+	if (!t.flow.bulk)
 		wrong("all wait for each other: %zu sent, %zu received, flow %d waits for %u",
 		      t.sent, t.received, (int)t.flow.state, t.flow.waits);
 }
@@ -472,7 +472,7 @@ static void drive(void)
 		if (feed() || collect())
 			continue;
 		rest();
-		patient = t.flow.patience > 0;
+		patient = t.flow.bulk;
 	}
 	end_failed();
 	/* what is on its way still arrives */

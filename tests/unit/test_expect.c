@@ -85,7 +85,8 @@ static void peer_close(struct stream *s)
 
 static void say(const char *text, size_t length)
 {
-	static const struct stream_ops ops = {peer_read, peer_write, peer_shut, peer_close};
+	static const struct stream_ops ops = {
+		.read = peer_read, .write = peer_write, .shut = peer_shut, .close = peer_close};
 
 	peer = (struct peer){
 		.stream = {.ops = &ops, .rfd = FD, .wfd = FD, .rwait = FD_IN, .wwait = FD_OUT},

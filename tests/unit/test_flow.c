@@ -148,7 +148,7 @@ static ssize_t chaos_read(struct stream *s, void *buf, size_t n)
 	if (t.over)
 		wrong("a read behind the end");
 	if (t.flow.held > 0)
-		wrong("a read while %zu bytes are held", t.flow.held);
+		wrong("a read while %zu bytes are held", (size_t)t.flow.held);
 	if (chance(t.busy) == 0) {
 		t.refused |= FLOW_SRC;
 		return -EAGAIN;
@@ -205,7 +205,7 @@ static int chaos_shut(struct stream *s)
 	(void)s;
 	called();
 	if (t.flow.held > 0)
-		wrong("an end in front of %zu bytes", t.flow.held);
+		wrong("an end in front of %zu bytes", (size_t)t.flow.held);
 	if (t.shuts)
 		wrong("a second end");
 	if (t.shut_tries-- > 0) {
@@ -313,7 +313,8 @@ static void make_text(void)
 
 static void begin(const struct kind *kind, unsigned seed)
 {
-	static const struct stream_ops ops = {chaos_read, chaos_write, chaos_shut, chaos_close};
+	static const struct stream_ops ops = {
+		.read = chaos_read, .write = chaos_write, .shut = chaos_shut, .close = chaos_close};
 	static const enum fd_kind behind[] = {FD_FILE,     FD_PIPE,  FD_SOCKET,
 					      FD_TERMINAL, FD_OTHER, FD_NONE};
 
@@ -451,7 +452,7 @@ static void check_end(void)
 	if ((k->source_fails || dst_fails) && t.shuts)
 		wrong("an end though it failed");
 	if (t.flow.held > 0 && !dst_fails)
-		wrong("%zu bytes are still held", t.flow.held);
+		wrong("%zu bytes are still held", (size_t)t.flow.held);
 	if (t.flow.buffer || t.flow.pipe)
 		wrong("something is still on loan");
 	if (flow_step(&t.flow) || t.flow.moved != t.written)

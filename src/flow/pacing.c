@@ -1,0 +1,44 @@
+#include "flow/pacing.h"
+
+#include <sys/socket.h>
+
+/*
+ * Pieces of LARGE_BYTES and more the kernel moves faster than a copy, pieces below SMALL_BYTES a copy moves
+ * faster than the kernel: an answer of one byte is back 4 microseconds sooner.
+ */
+#define LARGE_BYTES ((size_t)16 * 1024)
+#define SMALL_BYTES ((size_t)2 * 1024)
+
+/* Bulk: steps of at least BULK_BYTES, BULK_STREAK in a row. A message and its answer never get there. */
+#define BULK_BYTES ((uint64_t)64 * 1024)
+#define BULK_STREAK ((uint64_t)256 * 1024)
+
+/* The low-water mark of a socket in bulk. */
+#define BULK_WAKE ((int)256 * 1024)
+
+void pacing_size_up(struct flow *f, size_t got)
+{
+	if (got >= LARGE_BYTES)
+		f->large = true;
+	else if (got < SMALL_BYTES)
+		f->large = false;
+}
+
+static bool set_low_water(struct flow *f, int bytes)
+{
+	return setsockopt(f->src->rfd, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof bytes) == 0;
+}
+
+void pacing_step(struct flow *f, uint64_t got)
+{
+	uint64_t streak = got >= BULK_BYTES ? f->streak + got : 0;
+	bool bulk = streak >= BULK_STREAK;
+
+	/* no need to count beyond the mark */
+	f->streak = (uint32_t)(bulk ? BULK_STREAK : streak);
+	if (f->src->rkind != FD_SOCKET || !f->src->raw_in)
+		return;
+	/* where the mark cannot be changed, the patience stays as well */
+	if (bulk != f->bulk && set_low_water(f, bulk ? BULK_WAKE : 1))
+		f->bulk = bulk;
+}

@@ -1,0 +1,17 @@
+/* Pacing: in what pieces the bytes of a flow come, and how seldom a flow in bulk is woken. */
+#ifndef FLOW_PACING_H
+#define FLOW_PACING_H
+
+#include "flow/flow.h"
+
+/* After a fill that took `got` bytes (more than none): tells large pieces from small ones, flow->large. */
+void pacing_size_up(struct flow *, size_t got);
+
+/*
+ * After a step that took `got` bytes and now waits for its source: while bytes come from a socket in
+ * bulk, the next wake-up waits for more of them (SO_RCVLOWAT of socket(7)), but no longer than
+ * FLOW_PATIENCE. An interactive stream never gets there, and one that pauses is back at once.
+ */
+void pacing_step(struct flow *, uint64_t got);
+
+#endif
