@@ -257,7 +257,7 @@ in_network_peer() {
 	one_line err "no answer within 300 ms (--timeout)"
 	port=$("$HELPERS/peer" free)
 	returns 5 "$TCPTOOL" connect -w 300ms --retry=15 127.0.0.1 "$port"
-	one_line err "nobody accepts within 300 ms (--timeout)"
+	one_line err "Connection refused; no success within 300 ms (--timeout)"
 	returns 4 "$TCPTOOL" connect -w 15 --retry=300ms 127.0.0.1 "$port"
 	one_line err "Connection refused"
 }

@@ -5,13 +5,13 @@
 SRC=${abs_top_srcdir:-$BATS_TEST_DIRNAME/..}/src
 
 # from the top down
-ORDER=(cmd server session trace flow stream net loop base)
+ORDER=(cmd server session observe trace flow stream net loop base)
 
 # may DIRECTORY: the directories whose headers it may include, with blanks around.
 may() {
 	local i
 	case $1 in
-	trace) echo " trace stream base " ;;
+	trace) echo " trace stream net base " ;;
 	flow) echo " flow stream base " ;;
 	stream) echo " stream base " ;;
 	*)

@@ -527,9 +527,9 @@ descriptors() {
 	for ((i = 0; i < 20; i++)); do
 		wait_for test -e "$i"
 	done
-	wait_for grep -q "Too many open files" tool.err
+	wait_for grep -q "ulimit -n" tool.err
 	calm tool
-	one_line tool.err "Too many open files"
+	one_line tool.err "ulimit -n"
 	for ((i = 0; i < 20; i++)); do
 		kill -KILL "${PIDS[held$i]}"
 	done

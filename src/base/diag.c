@@ -8,9 +8,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/escape.h"
 
 #define LINE_BYTES 1000
+
+/* A topic that has not come up for so long is told again. */
+#define ONCE_SPAN (5 * NSEC_PER_SEC)
 
 static int level = DIAG_FAILURES;
 static bool waits = true;
@@ -66,6 +70,21 @@ static void __attribute__((format(printf, 1, 0))) say(const char *format, va_lis
 void diag_failure(const char *format, ...)
 {
 	SAY_FROM(DIAG_FAILURES);
+}
+
+void diag_once(enum diag_topic topic, const char *format, ...)
+{
+	static nsec last[DIAG_ONCE_TOPICS];
+	nsec now = clock_now();
+	bool told = last[topic] && now < clock_after(last[topic], ONCE_SPAN);
+	va_list args;
+
+	last[topic] = now;
+	if (told || level < DIAG_FAILURES)
+		return;
+	va_start(args, format);
+	say(format, args);
+	va_end(args);
 }
 
 void diag_step(const char *format, ...)

@@ -14,6 +14,22 @@ int diag_level(void);
 /* From now on nobody waits until stderr is read: a message that it cannot take at once is lost. */
 void diag_wait_no_more(void);
 
+/* What can befall many connections at a time, and is told once. */
+enum diag_topic {
+	DIAG_ONCE_ACCEPT,
+	DIAG_ONCE_UPSTREAM,
+	DIAG_ONCE_FORK,
+	DIAG_ONCE_MEMORY,
+	DIAG_ONCE_FULL,
+	DIAG_ONCE_TOPICS,
+};
+
+/*
+ * Says a failure as diag_failure() does, unless one of the same topic was said or left unsaid in the last 5 s:
+ * so a shortage is told once, and again when it comes back.
+ */
+void diag_once(enum diag_topic topic, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 /*
  * Says a failure, a step or a detail, in printf(3) style, without newline; "tcptool: " goes before
  * it. Every byte of the result that is not printable ASCII is escaped, so arguments may come from

@@ -13,63 +13,111 @@
 #include "cmd/prepare.h"
 #include "loop/loop.h"
 #include "loop/signals.h"
-#include "session/report.h"
+#include "observe/report.h"
+#include "session/children.h"
+#include "session/facts.h"
+#include "session/program.h"
 
-static const struct stage *const plan_relay[] = {&stage_connect, &stage_stdio, &stage_delivered, NULL};
-static const struct stage *const plan_greet[] = {&stage_connect, &stage_greet_guest, &stage_delivered, NULL};
-static const struct stage *const plan_expect[] = {&stage_connect, &stage_expect, NULL};
-static const struct stage *const plan_command[] = {&stage_connect, &stage_command, NULL};
+static const struct plan plan_stdio[] = {{&stage_connect, LEG_CONNECTION, true},
+					 {&stage_stdio, LEG_OTHER, false},
+					 {&stage_delivered, LEG_CONNECTION, false},
+					 {NULL, LEG_CONNECTION, false}};
+static const struct plan plan_greet[] = {{&stage_connect, LEG_CONNECTION, true},
+					 {&stage_greet_guest, LEG_CONNECTION, false},
+					 {&stage_delivered, LEG_CONNECTION, false},
+					 {NULL, LEG_CONNECTION, false}};
+static const struct plan plan_expect[] = {{&stage_connect, LEG_CONNECTION, true},
+					  {&stage_expect, LEG_CONNECTION, false},
+					  {NULL, LEG_CONNECTION, false}};
+static const struct plan plan_command[] = {{&stage_connect, LEG_CONNECTION, true},
+					   {&stage_command, LEG_CONNECTION, false},
+					   {&stage_delivered, LEG_CONNECTION, false},
+					   {NULL, LEG_CONNECTION, false}};
+static const struct plan plan_relay[] = {{&stage_connect, LEG_CONNECTION, true},
+					 {&stage_relay, LEG_OTHER, false},
+					 {&stage_delivered, LEG_CONNECTION, false},
+					 {NULL, LEG_CONNECTION, false}};
+
+/* The one session of a run, and what hears signals beside it. */
+struct client {
+	struct task task;
+	struct session session;
+	struct children *children; /* NULL: there is no command */
+	int status;
+};
 
 static void session_ended(struct session *s)
 {
-	(void)s;
+	struct client *c = s->settings->owner;
+
+	c->status = s->status;
 	loop_stop();
 }
 
 /* SIGUSR1 asks how the session is doing. */
-struct asked {
-	struct task task;
-	const struct session *session;
-};
-
-static void report_live(struct task *task)
+static void report_live(const struct session *s)
 {
-	signals_taken(SIGUSR1);
-	report_write(list_entry(task, struct asked, task)->session, STDERR_FILENO);
+	struct facts facts;
+
+	session_facts(s, &facts);
+	report_write(&facts, STDERR_FILENO);
 }
 
-static const struct stage *const *choose_plan(const struct settings *s)
+/* A signal has come. One that ends us ends the session, and with it its command. */
+static void client_step(struct task *task)
+{
+	static const int deadly[] = {SIGTERM, SIGINT, SIGHUP};
+	struct client *c = list_entry(task, struct client, task);
+
+	if (signals_taken(SIGUSR1))
+		report_live(&c->session);
+	if (c->children && signals_taken(SIGCHLD))
+		children_reap(c->children);
+	for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++) {
+		if (!signals_taken(deadly[i]))
+			continue;
+		session_end(&c->session, EXIT_RAISE + deadly[i]);
+		return;
+	}
+}
+
+static const struct plan *choose_plan(const struct settings *s)
 {
 	if (s->session.command)
-		return plan_command;
+		return settings_relay(s) ? plan_relay : plan_command;
 	if (s->session.expect)
 		return plan_expect;
-	return s->greet ? plan_greet : plan_relay;
+	return s->greet ? plan_greet : plan_stdio;
+}
+
+/* Catches what a client acts on. Returns 0 or -errno. */
+static int catch_signals(struct client *c)
+{
+	static const int always[] = {SIGUSR1, SIGTERM, SIGINT, SIGHUP};
+	static const int child[] = {SIGCHLD};
+	int r = signals_catch(&c->task, always, sizeof always / sizeof *always);
+
+	return r == 0 && c->children ? signals_catch(&c->task, child, 1) : r;
 }
 
 /* The one session of a client. Returns its status. */
 static int converse(struct settings *s, const struct target *to)
 {
-	static const int report[] = {SIGUSR1};
-	static const int for_command[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP};
-	struct session session;
-	struct asked asked = {.session = &session};
+	struct client c = {.children = s->session.children};
 	int r;
 
 	s->session.plan = choose_plan(s);
+	s->session.ended = session_ended;
+	s->session.owner = &c;
 	s->session.host = to->host;
 	s->session.port = to->port;
-	session_start(&session, &s->session, 1, -1, NULL, session_ended);
-	task_init(&asked.task, report_live);
-	/* without a command, the other signals do what they always do */
-	if (s->session.command)
-		r = signals_catch(&session.task, for_command, sizeof for_command / sizeof *for_command);
-	else
-		r = signals_catch(&asked.task, report, 1);
+	task_init(&c.task, client_step);
+	session_start(&c.session, &s->session, 1, -1, NULL);
+	r = catch_signals(&c);
 	if (r == 0)
 		r = loop_run();
 	if (r == 0)
-		return session.status;
+		return c.status;
 	diag_failure("cannot wait: %s", strerror(-r));
 	return exitcode_for(r, EXIT_LOST);
 }
@@ -87,6 +135,7 @@ static int check(struct settings *s, const struct targets *targets, struct progr
 static int run(struct settings *s, struct program *command)
 {
 	struct prepared watching = {.report_fd = -1};
+	struct children children = {.proc = -1};
 	struct targets targets;
 	int r = targets_connect(s, &targets);
 
@@ -95,6 +144,10 @@ static int run(struct settings *s, struct program *command)
 	if (r == 0 && settings_command(s)) {
 		r = program_prepare(command, s->words, s->shell);
 		s->session.command = command;
+		if (!s->check) {
+			children_open(&children);
+			s->session.children = &children;
+		}
 		fd_keep_to_ourselves();
 	}
 	if (r == 0) {
@@ -106,6 +159,7 @@ static int run(struct settings *s, struct program *command)
 		r = s->check ? check(s, &targets, command) : converse(s, &targets.list[0]);
 		loop_close();
 	}
+	children_close(&children);
 	prepare_close(&watching);
 	targets_free(&targets);
 	return r;

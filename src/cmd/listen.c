@@ -13,11 +13,32 @@
 #include "cmd/targets.h"
 #include "cmd/prepare.h"
 #include "loop/loop.h"
-#include "session/upstream.h"
+#include "net/shared_lookup.h"
+#include "session/children.h"
+#include "session/program.h"
+#include "trace/trace.h"
 
-static const struct stage *const plan_relay[] = {&stage_stdio, &stage_delivered, NULL};
-static const struct stage *const plan_greet[] = {&stage_greet_host, &stage_delivered, NULL};
-static const struct stage *const plan_forward[] = {&stage_reach, &stage_forward, NULL};
+static const struct plan plan_stdio[] = {{&stage_stdio, LEG_OTHER, false},
+					 {&stage_delivered, LEG_CONNECTION, false},
+					 {NULL, LEG_CONNECTION, false}};
+static const struct plan plan_greet[] = {{&stage_greet_host, LEG_CONNECTION, false},
+					 {&stage_delivered, LEG_CONNECTION, false},
+					 {NULL, LEG_CONNECTION, false}};
+static const struct plan plan_forward[] = {{&stage_connect, LEG_OTHER, true},
+					   {&stage_forward, LEG_OTHER, false},
+					   {NULL, LEG_CONNECTION, false}};
+static const struct plan plan_command[] = {{&stage_command, LEG_CONNECTION, false},
+					   {&stage_delivered, LEG_CONNECTION, false},
+					   {NULL, LEG_CONNECTION, false}};
+static const struct plan plan_relay[] = {{&stage_relay, LEG_OTHER, false},
+					 {&stage_delivered, LEG_CONNECTION, false},
+					 {NULL, LEG_CONNECTION, false}};
+
+/* Descriptors for what happens now and then: the pipe of a look-up, a folder of /proc. */
+#define DESCRIPTORS_BESIDE 2
+
+/* An answer of the name service for --forward is used for so long. */
+#define ANSWER_LASTS (5 * NSEC_PER_SEC)
 
 /* Says why listening failed. Returns the exit status. */
 static int cannot_listen(const struct settings *s, const struct listener *l, int error)
@@ -95,7 +116,6 @@ static int prepare_command(struct settings *s, struct program *command, const st
 		return 0;
 	r = program_prepare(command, s->words, s->shell);
 	command->files = *files;
-	s->server.command = command;
 	return r;
 }
 
@@ -146,50 +166,92 @@ static int look_up(struct settings *s)
 	return EXIT_USAGE;
 }
 
-static const struct stage *const *choose_plan(const struct settings *s)
+static const struct plan *choose_plan(const struct settings *s)
 {
-	return s->forward ? plan_forward : s->greet ? plan_greet : plan_relay;
+	if (settings_command(s))
+		return settings_relay(s) ? plan_relay : plan_command;
+	return s->forward ? plan_forward : s->greet ? plan_greet : plan_stdio;
+}
+
+/* How many descriptors each connection takes at most. */
+static int descriptors(const struct settings *s)
+{
+	int sockets = s->forward || (settings_command(s) && settings_relay(s)) ? 2 : 1;
+
+	return sockets + (s->session.trace ? trace_descriptors(s->session.trace) : 0);
+}
+
+/* What the run keeps for all its sessions, beside the settings that point to it. */
+struct shared {
+	struct shared_lookup lookup;
+	struct children children;
+	struct program command;
+	struct access access;
+};
+
+/* Completes the settings of server and sessions. */
+static void settle_settings(struct settings *s, struct shared *shared)
+{
+	s->session.plan = choose_plan(s);
+	s->server.descriptors = descriptors(s);
+	s->server.descriptors_beside = DESCRIPTORS_BESIDE;
+	s->server.tells_full = true;
+	/* what the listener uses does not bind the other leg */
+	s->dial.family = AF_UNSPEC;
+	/* stdin and stdout can serve one at a time */
+	if (!s->greet && !s->forward && !settings_command(s))
+		s->server.max_connections = 1;
+	if (s->server.max_connections == 1)
+		s->server.tells_full = false;
+	if (s->forward) {
+		shared_lookup_init(&shared->lookup, s->session.host, AF_UNSPEC, ANSWER_LASTS);
+		s->session.lookup = &shared->lookup;
+	}
+	if (settings_command(s)) {
+		children_open(&shared->children);
+		s->session.children = &shared->children;
+		s->session.command = &shared->command;
+	}
+}
+
+/* Opens the loop and serves. Returns the exit status. */
+static int serve_in_loop(struct settings *s, struct shared *shared, int inherited)
+{
+	int r = loop_open();
+
+	if (r < 0) {
+		diag_failure("cannot wait: %s", strerror(-r));
+		return exitcode_for(r, EXIT_LISTEN);
+	}
+	r = serve(s, &shared->command, inherited);
+	shared_lookup_close(&shared->lookup);
+	loop_close();
+	return r;
 }
 
 static int run(struct settings *s)
 {
-	struct upstream upstream = {.host = NULL};
-	struct prepared watching = {.report_fd = -1};
-	struct program command = {0};
-	struct access access = {.has_allow = false};
+	struct prepared prepared = {.report_fd = -1};
+	struct shared shared = {.children.proc = -1};
 	int inherited = count_inherited();
 	int r = inherited < 0 ? EXIT_USAGE : targets_listen(s, inherited > 0);
 
 	if (r == 0 && s->forward)
 		r = targets_forward(s);
-	s->server.access = &access;
+	s->server.access = &shared.access;
 	if (r == 0)
 		r = look_up(s);
 	if (r == 0)
-		r = prepare_open(&watching, s);
+		r = prepare_open(&prepared, s);
 	if (r == 0) {
-		s->session.plan = choose_plan(s);
-		if (s->forward)
-			upstream_init(&upstream, s->session.host);
-		s->session.upstream = &upstream;
-		/* what the listener uses does not bind the other leg */
-		s->dial.family = AF_UNSPEC;
-		/* stdin and stdout can serve one at a time */
-		if (!s->greet && !s->forward && !settings_command(s))
-			s->server.max_connections = 1;
+		settle_settings(s, &shared);
 		fd_keep_to_ourselves();
-		r = loop_open();
-		if (r < 0) {
-			diag_failure("cannot wait: %s", strerror(-r));
-			return exitcode_for(r, EXIT_LISTEN);
-		}
-		r = serve(s, &command, inherited);
-		upstream_close(&upstream);
-		loop_close();
+		r = serve_in_loop(s, &shared, inherited);
 	}
-	prepare_close(&watching);
-	program_free(&command);
-	access_free(&access);
+	prepare_close(&prepared);
+	children_close(&shared.children);
+	program_free(&shared.command);
+	access_free(&shared.access);
 	return r;
 }
 

@@ -65,6 +65,15 @@ static inline bool settings_command(const struct settings *s)
 	return s->words || s->shell;
 }
 
+/* True when tcptool has to see the bytes of a COMMAND: then they are relayed. */
+static inline bool settings_relay(const struct settings *s)
+{
+	const struct session_settings *to = &s->session;
+
+	return to->trace || to->report_fd >= 0 || to->send_only || to->quit_after >= 0 || to->idle_timeout ||
+	       filters_wanted(&to->shaping);
+}
+
 /*
  * Parses argv[1...] for `command`, argv[0] being its name, into *s. Sets how much diagnostics say.
  * Prints --help itself. Returns 0, or EXIT_USAGE after one line on stderr. *s points into argv and

@@ -1,5 +1,6 @@
 #include "flow/lease.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 static struct buffer *buffers;
 static struct pipe *pipes;
 static int buffers_kept, buffers_out, pipes_kept, pipes_out;
+static int pipes_most = LEASE_PIPES_MOST;
 
 struct buffer *lease_buffer(void)
 {
@@ -28,11 +30,11 @@ struct buffer *lease_buffer(void)
 	return b;
 }
 
-bool lease_reserve(void)
+int lease_reserve(void)
 {
 	if (!buffers && buffers_out == 0)
 		lease_return_buffer(lease_buffer());
-	return buffers || buffers_out > 0;
+	return buffers || buffers_out > 0 ? 0 : -ENOMEM;
 }
 
 bool lease_is_worth_waiting(void)
@@ -91,6 +93,11 @@ static void free_pipe(struct pipe *p)
 	free(p);
 }
 
+void lease_limit_pipes(int64_t n)
+{
+	pipes_most = n < LEASE_PIPES_MOST ? (int)n : LEASE_PIPES_MOST;
+}
+
 struct pipe *lease_pipe(void)
 {
 	struct pipe *p = pipes;
@@ -98,7 +105,7 @@ struct pipe *lease_pipe(void)
 	if (p) {
 		pipes = p->next;
 		pipes_kept--;
-	} else if (pipes_out < LEASE_PIPES_MOST) {
+	} else if (pipes_out < pipes_most) {
 		p = make_pipe();
 	}
 	if (p)

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* The size of every buffer, and the most that a leased pipe can hold: so a pipe fits into a buffer. */
 #define LEASE_BYTES ((size_t)1024 * 1024)
@@ -35,8 +36,8 @@ struct pipe {
 /* Borrows a buffer; NULL when memory has run out. Untouched pages of it cost nothing. */
 struct buffer *lease_buffer(void);
 
-/* Makes sure that there is one at least, kept or on loan: so who needs one can wait for it. */
-bool lease_reserve(void);
+/* Makes sure that there is one buffer at least, kept or on loan, to wait for. Returns 0 or -ENOMEM. */
+int lease_reserve(void);
 
 /* When lease_buffer() had none: are some on loan, one of which may come back? */
 bool lease_is_worth_waiting(void);
@@ -46,6 +47,9 @@ size_t lease_share(void);
 
 /* Takes a buffer back; NULL is fine. A few are kept for the next, the rest are freed. */
 void lease_return_buffer(struct buffer *);
+
+/* Lets at most `n` pipes out at a time, and never more than LEASE_PIPES_MOST. */
+void lease_limit_pipes(int64_t n);
 
 /* Borrows an empty pipe; NULL when so many are out, or the system has none: use a buffer instead. */
 struct pipe *lease_pipe(void);

@@ -56,7 +56,7 @@ int watch_for(struct watch *w, unsigned events)
 		return 0;
 	}
 	if (r == 0)
-		w->events = events;
+		w->events = (uint8_t)events;
 	return r;
 }
 
@@ -70,9 +70,9 @@ int pollset_wait(nsec until)
 	for (int i = 0; i < n; i++) {
 		struct watch *w = came[i].data.ptr;
 
-		w->got |= (came[i].events & EPOLLIN ? FD_IN : 0) |
+		w->got |= (uint8_t)((came[i].events & EPOLLIN ? FD_IN : 0) |
 			  (came[i].events & EPOLLOUT ? FD_OUT : 0) |
-			  (came[i].events & (EPOLLERR | EPOLLHUP) ? FD_ERROR : 0);
+			  (came[i].events & (EPOLLERR | EPOLLHUP) ? FD_ERROR : 0));
 		task_wake(w->task);
 	}
 	return 0;

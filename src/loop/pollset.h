@@ -9,8 +9,8 @@
 /* A descriptor in the poll set. */
 struct watch {
 	int fd;
-	unsigned events; /* what it waits for now: FD_IN, FD_OUT, FD_ERROR; FD_NOTHING: not in the set */
-	unsigned got;    /* what came; the owner clears it */
+	uint8_t events; /* what it waits for now: FD_IN, FD_OUT, FD_ERROR; FD_NOTHING: not in the set */
+	uint8_t got;    /* what came; the owner clears it */
 	struct task *task;
 };
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -9,39 +10,25 @@
 #include "base/exitcode.h"
 
 #define ATTEMPT_DELAY (250 * NSEC_PER_MSEC) /* RFC 8305, section 5 */
-#define FIRST_PAUSE (100 * NSEC_PER_MSEC)
-#define LONGEST_PAUSE NSEC_PER_SEC
-#define LAST_ROUND (250 * NSEC_PER_MSEC) /* what the round that begins when --retry is over may take */
 
 #ifndef IP_BIND_ADDRESS_NO_PORT
 #define IP_BIND_ADDRESS_NO_PORT 24 /* linux/in.h: the port is chosen by connect, not by bind */
 #endif
 
-void dial_start(struct dial *d, const struct dial_settings *settings, const char *host,
-		uint16_t port, struct task *task)
+void dial_start(struct dial *d, const struct dial_settings *settings, const char *host, uint16_t port,
+		nsec until, struct task *task)
 {
 	memset(d, 0, sizeof *d);
 	d->sock = -1;
 	d->settings = settings;
 	d->host = host;
 	d->port = port;
+	d->until = until;
 	d->task = task;
+	d->began = clock_now();
 	timer_init(&d->timer, task);
-	dial_began(d, clock_now());
-	d->pause = settings->retry_interval ? settings->retry_interval : FIRST_PAUSE;
 	if (settings->source)
 		endpoint_parse(settings->source, &d->source);
-	d->stage = DIAL_LOOK_UP;
-}
-
-void dial_began(struct dial *d, nsec when)
-{
-	const struct dial_settings *s = d->settings;
-
-	d->look_up_began = when;
-	d->budget_ends = s->timeout ? clock_after(when, s->timeout) : NSEC_NEVER;
-	d->retry_ends = !s->retry ? when : s->retry_for ? clock_after(when, s->retry_for) : NSEC_NEVER;
-	d->round_ends = s->retry ? d->retry_ends : NSEC_NEVER;
 }
 
 void dial_use(struct dial *d, const struct lookup *known)
@@ -171,9 +158,8 @@ static bool begin_attempt(struct dial *d)
 		sockopt_prepare(a->sock, &d->settings->keepalive);
 		r = sockopts_set(a->sock, to->any.sa_family, d->settings->options, &refused);
 	}
-	if (r == 0) {
+	if (r == 0)
 		r = connect(a->sock, &to->any, to->length) < 0 ? -errno : 0;
-	}
 	if (r == 0)
 		return attempt_connected(d, i);
 	if (r == -EINPROGRESS || r == -EINTR)
@@ -277,9 +263,6 @@ static void begin_race(struct dial *d, nsec now)
 	for (int i = 0; i < d->addresses; i++)
 		endpoint_set_port(&d->look_up.found[i], d->port);
 	d->looked_up = now;
-	d->lost = 0;
-	d->begun = 0;
-	d->next_begins = 0;
 	d->stage = DIAL_RACE;
 }
 
@@ -316,112 +299,46 @@ static int look_up(struct dial *d)
 
 /* --- the whole --- */
 
-/* A round has failed: pause for another, or give up. The last one begins when the time for retrying ends. */
-static int round_failed(struct dial *d, int r, nsec now)
-{
-	d->not_asked = r == -EMFILE;
-	if (now >= d->retry_ends || d->not_asked) {
-		d->stage = DIAL_OVER;
-		return r;
-	}
-	d->pause_ends = clock_after(now, d->pause);
-	if (d->pause_ends > d->retry_ends)
-		d->pause_ends = d->retry_ends;
-	d->round_ends = NSEC_NEVER;
-	/* double, but never beyond a second, nor below what was asked for */
-	if (d->pause < LONGEST_PAUSE)
-		d->pause = d->pause * 2 < LONGEST_PAUSE ? d->pause * 2 : LONGEST_PAUSE;
-	d->stage = DIAL_PAUSE;
-	return -EAGAIN;
-}
-
-/* The pause is over. */
-static void begin_round(struct dial *d, nsec now)
-{
-	d->look_up_began = now;
-	d->round_ends = now < d->retry_ends ? d->retry_ends : clock_after(now, LAST_ROUND);
-	d->stage = DIAL_LOOK_UP;
-}
-
-/* When the budget of time has passed, that is the failure; so it is when only retrying has one. */
-static int check_time(struct dial *d, nsec now)
-{
-	if (now < d->budget_ends && now < d->round_ends)
-		return 0;
-	d->by_timeout = d->budget_ends <= d->round_ends;
-	d->out_of_time = d->by_timeout || (d->error == 0 && d->look_up.error == 0);
-	d->stage = DIAL_OVER;
-	return -ETIMEDOUT;
-}
-
-/* Wakes us for whatever comes first. */
+/* Wakes the task for what only time brings: the end of the dial, or the next address. */
 static void set_timer(struct dial *d)
 {
-	nsec next = d->budget_ends;
+	nsec next = d->until;
 
-	if (d->round_ends < next)
-		next = d->round_ends;
-	if (d->stage == DIAL_PAUSE && d->pause_ends < next)
-		next = d->pause_ends;
 	if (d->stage == DIAL_RACE && d->begun < d->addresses && d->next_begins < next)
 		next = d->next_begins;
 	timer_set(&d->timer, next);
 }
 
-/* One step of the present stage. Returns 0 when connected, -EAGAIN to wait or -errno; 1: go on. */
-static int step_stage(struct dial *d, nsec now)
+/* Returns 0 when connected, -EAGAIN to wait or another -errno. */
+static int dial_advance(struct dial *d, nsec now)
 {
 	int r;
 
-	switch (d->stage) {
-	case DIAL_LOOK_UP:
+	if (d->stage == DIAL_LOOK_UP) {
 		r = look_up(d);
-		if (r == 0) {
-			begin_race(d, now);
-			return 1;
-		}
-		return r == -EAGAIN ? r : round_failed(d, r, now);
-	case DIAL_RACE:
-		r = race(d, now);
-		return r == 0 || r == -EAGAIN ? r : round_failed(d, r, now);
-	case DIAL_PAUSE:
-		if (now < d->pause_ends)
-			return -EAGAIN;
-		begin_round(d, now);
-		return 1;
-	default:
-		return -ETIMEDOUT;
+		if (r < 0)
+			return r;
+		begin_race(d, now);
 	}
+	return race(d, now);
 }
 
 int dial_step(struct dial *d)
 {
 	nsec now = clock_now();
-	int r = check_time(d, now);
+	int r = dial_advance(d, now);
 
-	if (r == 0)
-		do
-			r = step_stage(d, now);
-		while (r == 1);
-	if (r == -EAGAIN) {
+	/* what has come is looked at before the time is */
+	if (r == -EAGAIN && now < d->until) {
 		set_timer(d);
 		return r;
 	}
+	d->out_of_time = r == -EAGAIN;
+	d->not_asked = r == -EMFILE;
+	d->stage = DIAL_OVER;
 	timer_stop(&d->timer);
 	end_attempts(d);
-	return r;
-}
-
-int dial_again(struct dial *d)
-{
-	int r;
-
-	d->connected = 0;
-	d->error = -ECONNRESET;
-	r = round_failed(d, -ECONNRESET, clock_now());
-	if (r == -EAGAIN)
-		set_timer(d);
-	return r;
+	return d->out_of_time ? -ETIMEDOUT : r;
 }
 
 int dial_status(const struct dial *d)
@@ -452,27 +369,40 @@ static void list_addresses(const struct dial *d, char *buf, size_t size)
 		snprintf(buf + used, size - used, ")");
 }
 
-const char *dial_reason(const struct dial *d, char *buf, size_t size)
+const char *dial_words(const struct dial *d, char *buf, size_t size)
 {
-	char tried[256], limit[32];
-	const char *why;
+	char tried[256];
 
 	list_addresses(d, tried, sizeof tried);
-	if (d->out_of_time) {
-		clock_words(d->by_timeout ? d->settings->timeout : d->settings->retry_for, limit,
-			    sizeof limit);
-		snprintf(buf, size, "connect to %s port %u%s: %s within %s (%s)%s%s", d->host, d->port,
-			 tried, d->error ? "nobody accepts" : "no answer", limit,
-			 d->by_timeout ? "--timeout" : "--retry", d->error ? ": " : "",
-			 d->error ? strerror(-d->error) : "");
-		return buf;
-	}
-	why = d->error ? strerror(-d->error) : lookup_reason(d->look_up.error);
-	if (d->error == 0 || d->not_asked)
-		snprintf(buf, size, "look up %s: %s", d->host, why);
+	if ((d->error == 0 && !d->out_of_time) || d->not_asked)
+		snprintf(buf, size, "look up %s", d->host);
 	else
-		snprintf(buf, size, "connect to %s port %u%s: %s", d->host, d->port, tried, why);
+		snprintf(buf, size, "connect to %s port %u%s", d->host, d->port, tried);
 	return buf;
+}
+
+const char *dial_reason(const struct dial *d)
+{
+	if (d->out_of_time)
+		return "no answer";
+	return d->error ? strerror(-d->error) : lookup_reason(d->look_up.error);
+}
+
+struct dial_record *dial_keep(const struct dial *d)
+{
+	struct dial_record *r = calloc(1, sizeof *r + (size_t)d->begun * sizeof *r->tried);
+
+	if (!r)
+		return NULL;
+	r->began = d->began;
+	r->looked_up = d->looked_up;
+	r->connected = d->connected;
+	r->error = d->error;
+	r->count = d->begun;
+	for (int i = 0; i < d->begun; i++)
+		r->tried[i] = (struct dial_tried){d->look_up.found[i], d->attempts[i].error,
+						  d->attempts[i].began, d->attempts[i].ended};
+	return r;
 }
 
 void dial_close(struct dial *d)

@@ -1,9 +1,9 @@
 /*
- * Dialing: from a host and a port to a connected socket, without blocking.
+ * Dialing: from a host and a port to a connected socket, without blocking, in one round.
  *
  * The name is looked up, its addresses are interleaved by family and raced as RFC 8305 (happy
  * eyeballs) says: the next one starts 250 ms after the last, or at once when that has failed, and
- * the first to answer wins. One budget of time covers look-up, all addresses and all retries.
+ * the first to answer wins.
  */
 #ifndef NET_DIAL_H
 #define NET_DIAL_H
@@ -28,7 +28,7 @@ struct dial_settings {
 	const struct sockopts *options; /* -O; NULL: none */
 };
 
-enum dial_stage { DIAL_LOOK_UP, DIAL_RACE, DIAL_PAUSE, DIAL_OVER };
+enum dial_stage { DIAL_LOOK_UP, DIAL_RACE, DIAL_OVER };
 
 /* One address being tried. */
 struct dial_attempt {
@@ -40,14 +40,13 @@ struct dial_attempt {
 
 struct dial {
 	/* the outcome */
-	int sock;                /* the connected socket; the caller takes it (and sets -1) */
-	struct endpoint peer;    /* whom it reached */
-	int lost;                /* -errno when the peer has reset it since: first read what it had sent */
-	int error;               /* -errno of the most telling failure, 0 for a failed look-up */
-	bool not_asked;          /* a look-up could not even begin: error tells why */
-	bool out_of_time;        /* a limit on time has passed ... */
-	bool by_timeout;         /* ... and it was -w, not that of --retry */
-	nsec look_up_began, looked_up, connected; /* of the last round */
+	int sock;             /* the connected socket; the caller takes it (and sets -1) */
+	struct endpoint peer; /* the address it reached */
+	int lost;             /* -errno when the peer has reset it since: first read what it had sent */
+	int error;            /* -errno of the most telling failure, 0 for a failed look-up */
+	bool not_asked;       /* a look-up could not even begin: error tells why */
+	bool out_of_time;     /* `until` has passed */
+	nsec began, looked_up, connected;
 
 	const struct dial_settings *settings;
 	const char *host;
@@ -55,53 +54,58 @@ struct dial {
 	enum dial_stage stage;
 	struct task *task;
 	struct timer timer;
-	nsec budget_ends, retry_ends, pause, pause_ends, next_begins;
-	nsec round_ends; /* when the present round is given up; NSEC_NEVER: by none of --retry's limits */
-	struct endpoint source; /* length 0: none */
-	const struct lookup *known; /* the answer of a look-up made by another, or NULL */
+	nsec until, next_begins;
+	struct endpoint source;     /* length 0: none */
+	const struct lookup *known; /* the answer of a look-up that others share, or NULL */
 	struct lookup look_up;
-	int addresses;          /* how many of look_up.found are used, in the order of the race */
-	int begun;              /* how many of them have been tried or are */
+	int addresses; /* how many of look_up.found are used, in the order of the race */
+	int begun;     /* how many of them have been tried or are */
 	struct dial_attempt attempts[LOOKUP_MOST];
 };
 
+/* What a dial that is over leaves for reports. */
+struct dial_record {
+	nsec began, looked_up, connected; /* 0: did not happen */
+	int error;                        /* as struct dial has it */
+	int count;
+	struct dial_tried {
+		struct endpoint at;
+		int error; /* 0: connected or abandoned */
+		nsec began, ended;
+	} tried[];
+};
+
 /*
- * Starts dialing `host` (a literal or a name) at `port`; `task` is woken whenever there is a step to
- * take. Settings, host and task stay the caller's and must outlive the dial. If settings->source is
- * given it is known to be a literal.
+ * Starts dialing `host` (a literal or a name) at `port`, until the moment `until` (NSEC_NEVER: none); `task`
+ * is woken whenever there is a step to take. Settings, host and task stay the caller's and must outlive the
+ * dial. If settings->source is given it is known to be a literal.
  */
-void dial_start(struct dial *, const struct dial_settings *, const char *host, uint16_t port,
+void dial_start(struct dial *, const struct dial_settings *, const char *host, uint16_t port, nsec until,
 		struct task *task);
 
 /*
- * Before the first step: all limits on time count from `when`, a moment before now. Somebody else has begun
- * to look up the host then.
- */
-void dial_began(struct dial *, nsec when);
-
-/*
- * Before the first step: take the addresses from `known`, a look-up of another, which must outlive the dial.
- * If it is not finished yet, its owner wakes the task once it is.
+ * Before the first step: take the addresses from `known`, a look-up that others share and that must outlive
+ * the dial. If it is not finished yet, its owner wakes the task once it is.
  */
 void dial_use(struct dial *, const struct lookup *known);
 
 /*
  * Goes on as far as it can. Returns 0 when connected (sock, peer), -EAGAIN while waiting, or another
- * -errno when it has failed for good: dial_status() and dial_reason() tell why.
+ * -errno when it has failed: dial_status() and dial_reason() tell why.
  */
 int dial_step(struct dial *);
-
-/*
- * The connection that was made has turned out to be useless: that round has failed too. Returns -EAGAIN
- * when there will be another, as --retry says; then dial_step() goes on. Else -ECONNRESET.
- */
-int dial_again(struct dial *);
 
 /* The exit status that tells of the failure: EXIT STATUS in tcptool(1). */
 int dial_status(const struct dial *);
 
-/* The failure in words, such as "connect to localhost port 1 (127.0.0.1, ::1): Connection refused". */
-const char *dial_reason(const struct dial *, char *buf, size_t size);
+/* What was tried, such as "connect to localhost port 1 (127.0.0.1, ::1)" or "look up localhost". */
+const char *dial_words(const struct dial *, char *buf, size_t size);
+
+/* Why it failed, such as "Connection refused"; "no answer" when it ran out of time. */
+const char *dial_reason(const struct dial *);
+
+/* A copy of what reports tell of the dial, for the caller to free(); NULL without memory. */
+struct dial_record *dial_keep(const struct dial *);
 
 /* Ends it, connected or not, and closes what it has open, a socket not taken included. */
 void dial_close(struct dial *);

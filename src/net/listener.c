@@ -1,6 +1,7 @@
 #include "net/listener.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
@@ -251,6 +252,15 @@ int listener_accept(struct listener *l, struct endpoint *peer)
 			return sock;
 	}
 	return -EAGAIN;
+}
+
+bool listener_has_waiting(const struct listener *l)
+{
+	struct pollfd p[LISTEN_MOST];
+
+	for (int i = 0; i < l->count; i++)
+		p[i] = (struct pollfd){.fd = l->socks[i], .events = POLLIN};
+	return poll(p, (nfds_t)l->count, 0) > 0;
 }
 
 void listener_close(struct listener *l)

@@ -57,6 +57,9 @@ int listener_watch(struct listener *, struct task *task, bool on);
  */
 int listener_accept(struct listener *, struct endpoint *peer);
 
+/* True when a connection waits to be accepted. */
+bool listener_has_waiting(const struct listener *);
+
 /* Closes it; what still waits in the backlog is refused. */
 void listener_close(struct listener *);
 

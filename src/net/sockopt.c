@@ -77,5 +77,5 @@ int sockopt_unacknowledged(int sock)
 	int queued = 0;
 
 	/* tcp(7): the bytes of the send queue, sent or not */
-	return ioctl(sock, SIOCOUTQ, &queued) < 0 ? 0 : queued;
+	return ioctl(sock, SIOCOUTQ, &queued) < 0 ? -errno : queued;
 }

@@ -25,7 +25,10 @@ int keepalive_parse(const char *word, struct keepalive *k);
  */
 void sockopt_prepare(int sock, const struct keepalive *k);
 
-/* Bytes written to `sock` that the peer's TCP has not acknowledged yet, a FIN counted as one. */
+/*
+ * Bytes written to `sock` that the peer's TCP has not acknowledged yet, a FIN counted as one; -errno when the
+ * kernel does not say.
+ */
 int sockopt_unacknowledged(int sock);
 
 #endif

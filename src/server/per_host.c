@@ -1,7 +1,14 @@
 #include "server/per_host.h"
 
-#include <errno.h>
 #include <stdlib.h>
+
+#include "base/list.h"
+
+struct host_entry {
+	struct host_entry *next;
+	struct endpoint host;
+	struct place place;
+};
 
 /* FNV-1a over the address: peers cannot choose much of it, and a long chain only costs time. */
 static unsigned bucket_of(const struct endpoint *e)
@@ -17,45 +24,40 @@ static unsigned bucket_of(const struct endpoint *e)
 	return (hash ^ hash >> 16) % PER_HOST_BUCKETS;
 }
 
-/* Where the pointer to the entry of `host` is, or would be. */
-static struct host_count **find(struct per_host *h, const struct endpoint *host)
+int per_host_count(const struct per_host *h, const struct endpoint *host)
 {
-	struct host_count **at = &h->buckets[bucket_of(host)];
+	const struct host_entry *e = h->buckets[bucket_of(host)];
+
+	while (e && !endpoint_same_host(&e->host, host))
+		e = e->next;
+	return e ? e->place.count : 0;
+}
+
+struct place *per_host_enter(struct per_host *h, const struct endpoint *host)
+{
+	struct host_entry **at = &h->buckets[bucket_of(host)];
 
 	while (*at && !endpoint_same_host(&(*at)->host, host))
 		at = &(*at)->next;
-	return at;
-}
-
-int per_host_count(const struct per_host *h, const struct endpoint *host)
-{
-	const struct host_count *c = h->buckets[bucket_of(host)];
-
-	while (c && !endpoint_same_host(&c->host, host))
-		c = c->next;
-	return c ? c->count : 0;
-}
-
-int per_host_add(struct per_host *h, const struct endpoint *host)
-{
-	struct host_count **at = find(h, host);
-
 	if (!*at) {
 		*at = calloc(1, sizeof **at);
 		if (!*at)
-			return -ENOMEM;
+			return NULL;
 		(*at)->host = *host;
 	}
-	(*at)->count++;
-	return 0;
+	(*at)->place.count++;
+	return &(*at)->place;
 }
 
-void per_host_remove(struct per_host *h, const struct endpoint *host)
+void per_host_leave(struct per_host *h, struct place *place)
 {
-	struct host_count **at = find(h, host), *gone = *at;
+	struct host_entry *gone, **at;
 
-	if (!gone || --gone->count > 0)
+	if (!place || --place->count > 0)
 		return;
+	gone = list_entry(place, struct host_entry, place);
+	for (at = &h->buckets[bucket_of(&gone->host)]; *at != gone; at = &(*at)->next)
+		continue;
 	*at = gone->next;
 	free(gone);
 }

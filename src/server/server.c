@@ -5,65 +5,45 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/diag.h"
 #include "base/exitcode.h"
 #include "flow/lease.h"
-#include "trace/trace.h"
 #include "loop/signals.h"
+#include "observe/report.h"
 #include "server/per_host.h"
-#include "session/report.h"
-#include "session/upstream.h"
+#include "session/children.h"
+#include "session/facts.h"
 
-/* Without descriptors, memory or processes nothing can be served: so long until another try. */
+/* The pause in accepting after descriptors, memory or processes have run out. */
 #define EXHAUSTED_PAUSE (100 * NSEC_PER_MSEC)
 
-/* Then sessions and children have their turn. */
+/* Accepted in a row; then sessions have their turn. */
 #define ACCEPTS_MOST 64
 
-#define CHILD_BUCKETS 256
-
-/* Descriptors at most: two sockets and two files of a trace for a session; all pipes, and the rest. */
-#define SESSION_FDS 4
-#define SPARE_MOST 5
-#define OTHER_FDS (2 * LEASE_PIPES_MOST + 64)
-
-/* The memory that a session takes at first, and some to spare; without buffers. */
-#define SESSION_BYTES ((size_t)16 * 1024)
+/* From this limit of descriptors on, a quarter of it is for the pipes that transfers lease. */
+#define LIMIT_WITH_PIPES 64
 
 struct server {
 	const struct server_settings *settings;
 	struct listener *listener;
 	struct task task;
 	struct timer timer;
-	struct list sessions;                /* struct session */
-	struct list children[CHILD_BUCKETS]; /* struct child, by pid */
-	struct per_host hosts;
+	struct list sessions; /* struct session */
+	struct per_host per_host;
 	struct turn turn;
-	uint64_t count; /* of sessions so far: the number of the last one */
-	int active;     /* how many sessions and children there are */
-	rlim_t descriptors; /* how many this process may have */
-	bool accepting; /* the listener is open */
-	bool exhausted; /* said so already */
-	int held;       /* an accepted connection that could not be served yet, or -1 */
+	uint64_t count;    /* of sessions so far: the number of the last one */
+	int64_t most;      /* sessions at a time: -m, or as many as descriptors allow */
+	int active;        /* sessions now */
+	bool accepting;    /* the listener is open */
+	bool told_full;    /* since it became full: that more connections wait */
+	int held;          /* an accepted connection for which there was no memory, or -1 */
 	struct endpoint held_peer;
 	nsec paused_until, wait_ends, drain_ends;
-	int ended_by; /* the signal that stopped it, or 0 */
+	int ended_by;      /* the signal that stopped it, or 0 */
 	int status;
-};
-
-/* A session does not know its server: each carries the way. */
-struct served {
-	struct server *server;
-	struct session session;
-};
-
-struct child {
-	struct list link;
-	pid_t pid;
-	struct endpoint peer;
 };
 
 static void wait_anew(struct server *v)
@@ -85,207 +65,56 @@ static void finish(struct server *v, int status)
 	loop_stop();
 }
 
-/* --- the ends of connections --- */
+/* --- sessions --- */
 
-/* A connection is over, however it was served. */
-static void connection_ended(struct server *v, const struct endpoint *peer, int status)
+static void session_ended(struct session *s)
 {
-	per_host_remove(&v->hosts, peer);
+	struct server *v = s->settings->owner;
+	int status = s->status;
+
+	per_host_leave(&v->per_host, s->place);
+	list_remove(&s->link);
+	free(s);
 	v->active--;
-	/* it has given back what may have been lacking */
+	v->told_full = false;
+	/* it has given back what may have run out */
 	v->paused_until = 0;
 	/* with -k sessions report for themselves, but without stdout there is nothing left to serve */
 	if (!v->settings->keep_open || status > EXIT_RAISE)
 		finish(v, v->ended_by ? EXIT_RAISE + v->ended_by : status);
 	if (v->active == 0)
 		wait_anew(v);
+	/* the last session has told of the deadline */
+	if (v->active == 0 && status == EXIT_TIMEDOUT && clock_now() >= v->settings->session->deadline)
+		finish(v, EXIT_TIMEDOUT);
 	task_wake(&v->task);
 }
 
-static void session_ended(struct session *s)
-{
-	struct served *served = list_entry(s, struct served, session);
-	struct server *v = served->server;
-	struct endpoint peer = s->peer;
-	int status = s->status;
-
-	list_remove(&s->link);
-	free(served);
-	connection_ended(v, &peer, status);
-}
-
-/* Tells under -v how a command ended. Returns what that is as an exit status. */
-static int tell_child_end(const struct child *c, int wait_status)
-{
-	char text[ENDPOINT_TEXT];
-
-	endpoint_text(&c->peer, text);
-	if (WIFSIGNALED(wait_status)) {
-		diag_step("connection from %s port %u: command %d ended by signal %d", text,
-			  endpoint_port(&c->peer), (int)c->pid, WTERMSIG(wait_status));
-		return EXIT_SIGNAL + WTERMSIG(wait_status);
-	}
-	diag_step("connection from %s port %u: command %d ended with status %d", text,
-		  endpoint_port(&c->peer), (int)c->pid, WEXITSTATUS(wait_status));
-	return WEXITSTATUS(wait_status);
-}
-
-static struct child *find_child(const struct server *v, pid_t pid)
-{
-	const struct list *bucket = &v->children[(unsigned)pid % CHILD_BUCKETS];
-
-	for (struct list *l = bucket->next; l != bucket; l = l->next)
-		if (list_entry(l, struct child, link)->pid == pid)
-			return list_entry(l, struct child, link);
-	return NULL;
-}
-
-/* Reaps whatever has ended; look-ups reap their own children and are not among ours. */
-static void reap(struct server *v)
-{
-	int wait_status;
-	pid_t pid;
-
-	if (!v->settings->command)
-		return;
-	while ((pid = waitpid(-1, &wait_status, WNOHANG)) > 0) {
-		struct child *c = find_child(v, pid);
-		struct endpoint peer;
-		int status;
-
-		if (!c)
-			continue;
-		status = tell_child_end(c, wait_status);
-		peer = c->peer;
-		list_remove(&c->link);
-		free(c);
-		connection_ended(v, &peer, status);
-	}
-}
-
-/* --- their beginnings --- */
-
-/* A session is going to take a few more pieces, and a buffer once bytes come: are they to be had? */
-static bool is_memory_left(void)
-{
-	void *volatile pieces = malloc(SESSION_BYTES);
-
-	free(pieces);
-	return pieces && lease_reserve();
-}
-
-/* Makes a connection a session. Returns 0, or -errno with the socket still open. */
-static int begin_session(struct server *v, int sock, const struct endpoint *peer)
-{
-	struct served *served = is_memory_left() ? malloc(sizeof *served) : NULL;
-
-	if (!served)
-		return -ENOMEM;
-	served->server = v;
-	session_start(&served->session, v->settings->session, ++v->count, sock, peer, session_ended);
-	served->session.turn = &v->turn;
-	served->session.owner = &v->task;
-	list_append(&v->sessions, &served->session.link);
-	return 0;
-}
-
-/* Gives a connection to a command. Returns 0, or -errno with the socket still open. */
-static int begin_child(struct server *v, int sock, const struct endpoint *peer)
-{
-	struct child *c = malloc(sizeof *c);
-	const char *refused;
-	pid_t pid;
-
-	if (!c)
-		return -ENOMEM;
-	sockopts_set(sock, peer->any.sa_family, v->settings->session->options, &refused);
-	pid = program_spawn(v->settings->command, sock, peer, per_host_count(&v->hosts, peer));
-	if (pid < 0) {
-		free(c);
-		return (int)pid;
-	}
-	fd_close(&sock);
-	list_init(&c->link);
-	c->pid = pid;
-	c->peer = *peer;
-	list_append(&v->children[(unsigned)pid % CHILD_BUCKETS], &c->link);
-	return 0;
-}
-
-/* The means are lacking: leave the backlog alone for a moment, and say so once. */
+/* Descriptors, memory or processes have run out: leave the backlog alone for a moment. */
 static void pause_accepting(struct server *v, int error, nsec now)
 {
-	if (!v->exhausted)
-		diag_failure("cannot accept: %s; waiting for better times", strerror(-error));
-	v->exhausted = true;
-	/* what is kept in reserve may be just what is lacking */
+	diag_once(DIAG_ONCE_ACCEPT, "cannot accept: %s; will retry", strerror(-error));
+	/* pipes and buffers that are kept for the next transfer may be just what has run out */
 	lease_trim();
 	v->paused_until = clock_after(now, EXHAUSTED_PAUSE);
 }
 
-static bool forwards(const struct server *v)
-{
-	return v->settings->session->plan[0] == &stage_reach;
-}
-
-/* Far from the limit of descriptors, whatever those that are served now may still open? */
-static bool has_plenty(const struct server *v)
-{
-	return (rlim_t)v->active * SESSION_FDS + OTHER_FDS < v->descriptors;
-}
-
-/* What a connection that is forwarded takes besides its own socket, at most. */
-static int descriptors_to_spare(const struct session_settings *s)
-{
-	/* the upstream's socket, the pipe of a look-up, the files of a trace */
-	return 1 + (s->upstream->by_name ? 2 : 0) + (s->trace ? trace_descriptors(s->trace) : 0);
-}
-
-/* A connection that is forwarded will take more descriptors: are there any? Returns 0 or -errno. */
-static int check_spare(const struct server *v, int sock)
-{
-	int spare[SPARE_MOST], n = 0, wanted, r = 0;
-
-	if (!forwards(v) || has_plenty(v))
-		return 0;
-	for (wanted = descriptors_to_spare(v->settings->session); n < wanted && r == 0; n++) {
-		spare[n] = fcntl(sock, F_DUPFD_CLOEXEC, 0);
-		r = spare[n] < 0 ? -errno : 0;
-	}
-	while (n-- > 0)
-		fd_close(&spare[n]);
-	return r;
-}
-
-/* Near the limit of descriptors: is somebody still about to take those that were to spare? */
-static bool somebody_takes_more(const struct server *v)
-{
-	if (!forwards(v) || has_plenty(v))
-		return false;
-	for (struct list *l = v->sessions.prev; l != &v->sessions; l = l->prev)
-		if (*list_entry(l, struct session, link)->plan == &stage_reach)
-			return true;
-	return false;
-}
-
-/* Serves an accepted connection, or holds on to it until there are the means. */
+/* Makes an accepted connection a session, or holds it until there is memory. */
 static void serve(struct server *v, int sock, const struct endpoint *peer, nsec now)
 {
-	int r = check_spare(v, sock);
+	struct place *place = per_host_enter(&v->per_host, peer);
+	struct session *s = place ? malloc(sizeof *s) : NULL;
 
-	if (r == 0)
-		r = per_host_add(&v->hosts, peer);
-	if (r == 0) {
-		r = v->settings->command ? begin_child(v, sock, peer) : begin_session(v, sock, peer);
-		if (r < 0)
-			per_host_remove(&v->hosts, peer);
-	}
-	if (r < 0) {
+	if (!s) {
+		per_host_leave(&v->per_host, place);
 		v->held = sock;
 		v->held_peer = *peer;
-		pause_accepting(v, r, now);
+		pause_accepting(v, -ENOMEM, now);
 		return;
 	}
+	session_start(s, v->settings->session, ++v->count, sock, peer);
+	s->place = place;
+	list_append(&v->sessions, &s->link);
 	v->active++;
 	if (!v->settings->keep_open)
 		stop_accepting(v);
@@ -302,7 +131,7 @@ static bool is_welcome(const struct server *v, const struct endpoint *peer)
 		diag_step("refused %s port %u: not allowed", text, endpoint_port(peer));
 		return false;
 	}
-	if (settings->max_per_host && per_host_count(&v->hosts, peer) >= settings->max_per_host) {
+	if (settings->max_per_host && per_host_count(&v->per_host, peer) >= settings->max_per_host) {
 		diag_step("refused %s port %u: it has %d connections (--max-per-host)", text,
 			  endpoint_port(peer), (int)settings->max_per_host);
 		return false;
@@ -315,55 +144,67 @@ static bool is_welcome(const struct server *v, const struct endpoint *peer)
 
 static bool may_accept(const struct server *v, nsec now)
 {
-	return v->accepting && v->active < v->settings->max_connections && now >= v->paused_until &&
-	       v->held < 0 && !somebody_takes_more(v);
+	return v->accepting && v->active < v->most && now >= v->paused_until && v->held < 0;
 }
 
-/* What was held when the means were lacking comes first, and alone. Returns true if there was such. */
-static bool serve_held(struct server *v, nsec now)
+/* All places are taken: is it still to be told that more connections wait? */
+static bool may_tell_full(const struct server *v)
+{
+	return v->settings->tells_full && v->accepting && v->active >= v->most && !v->told_full;
+}
+
+static void tell_full(struct server *v)
+{
+	if (!may_tell_full(v) || !listener_has_waiting(v->listener))
+		return;
+	v->told_full = true;
+	diag_once(DIAG_ONCE_FULL, "%d connections are served, as many as %s; more wait", v->active,
+		  v->most < v->settings->max_connections ? "the limit of descriptors allows (ulimit -n)" :
+							   "--max-connections allows");
+}
+
+/* Serves the connection that was accepted when memory had run out. */
+static void serve_held(struct server *v, nsec now)
 {
 	int sock = v->held;
 
-	if (sock < 0 || now < v->paused_until || somebody_takes_more(v))
-		return false;
+	if (sock < 0 || now < v->paused_until)
+		return;
 	v->held = -1;
 	serve(v, sock, &v->held_peer, now);
+}
+
+/* Takes one connection out of the backlog. Returns false when there is none, or none can be taken now. */
+static bool accept_one(struct server *v, nsec now)
+{
+	struct endpoint peer;
+	int sock = listener_accept(v->listener, &peer);
+
+	if (sock == -EAGAIN)
+		return false;
+	if (sock >= 0 && is_welcome(v, &peer)) {
+		serve(v, sock, &peer, now);
+	} else if (sock >= 0) {
+		fd_close(&sock);
+	} else if (exitcode_for(sock, EXIT_LISTEN) == EXIT_RESOURCES) {
+		pause_accepting(v, sock, now);
+	} else {
+		diag_failure("accept: %s", strerror(-sock));
+		finish(v, EXIT_LISTEN);
+		return false;
+	}
 	return true;
 }
 
-/*
- * Accepts what waits, as far as there is room, and not too many at a time; where descriptors may run out
- * only one to be forwarded, so that it has got its second one before anybody else takes it.
- */
+/* Accepts what waits, as far as there is room, and not too many at a time. */
 static void accept_waiting(struct server *v, nsec now)
 {
-	struct endpoint peer;
+	int most = ACCEPTS_MOST;
 
-	for (int most = forwards(v) && !has_plenty(v) ? 1 : ACCEPTS_MOST; may_accept(v, now); most--) {
-		int sock;
-
-		if (most == 0) {
-			task_wake(&v->task);
-			return;
-		}
-		sock = listener_accept(v->listener, &peer);
-		if (sock == -EAGAIN) {
-			/* nobody waits any more: times are better */
-			v->exhausted = false;
-			return;
-		}
-		if (sock >= 0 && is_welcome(v, &peer)) {
-			serve(v, sock, &peer, now);
-		} else if (sock >= 0) {
-			fd_close(&sock);
-		} else if (exitcode_for(sock, EXIT_LISTEN) == EXIT_RESOURCES) {
-			pause_accepting(v, sock, now);
-		} else {
-			diag_failure("accept: %s", strerror(-sock));
-			finish(v, EXIT_LISTEN);
-			return;
-		}
-	}
+	while (may_accept(v, now) && most > 0 && accept_one(v, now))
+		most--;
+	if (most == 0)
+		task_wake(&v->task);
 }
 
 /* --- signals and limits --- */
@@ -382,8 +223,12 @@ static void reload_rules(struct server *v)
 /* SIGUSR1: how the sessions that live are doing. */
 static void report_live(const struct server *v)
 {
-	for (struct list *l = v->sessions.next; l != &v->sessions; l = l->next)
-		report_write(list_entry(l, struct session, link), STDERR_FILENO);
+	struct facts facts;
+
+	for (struct list *l = v->sessions.next; l != &v->sessions; l = l->next) {
+		session_facts(list_entry(l, struct session, link), &facts);
+		report_write(&facts, STDERR_FILENO);
+	}
 }
 
 /* SIGTERM and SIGINT: accept no more; those that are served have the time to drain. */
@@ -395,8 +240,8 @@ static void check_signals(struct server *v, nsec now)
 		reload_rules(v);
 	if (signals_taken(SIGUSR1))
 		report_live(v);
-	if (signals_taken(SIGCHLD))
-		reap(v);
+	if (signals_taken(SIGCHLD) && v->settings->session->children)
+		children_reap(v->settings->session->children);
 	for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++) {
 		if (!signals_taken(deadly[i]))
 			continue;
@@ -410,7 +255,7 @@ static void check_signals(struct server *v, nsec now)
 		finish(v, EXIT_RAISE + v->ended_by);
 }
 
-/* --deadline: nobody else is served. Sessions end by themselves then, commands do not. */
+/* --deadline: no more are served. The sessions end by themselves then, and with the last of them the run. */
 static void check_deadline(struct server *v, nsec now)
 {
 	if (now < v->settings->session->deadline)
@@ -418,13 +263,13 @@ static void check_deadline(struct server *v, nsec now)
 	if (v->accepting)
 		stop_accepting(v);
 	fd_close(&v->held);
-	if (v->active > 0 && !v->settings->command)
+	if (v->active > 0)
 		return;
 	diag_failure("the time for the whole run is over (--deadline)");
 	finish(v, EXIT_TIMEDOUT);
 }
 
-/* -w, while nobody is served: who waits in the backlog has been accepted before. */
+/* -w, while no connection is served; what waits in the backlog has been accepted before. */
 static void check_wait(struct server *v, nsec now)
 {
 	char text[32];
@@ -458,7 +303,7 @@ static void set_timer(struct server *v, nsec now)
 	timer_set(&v->timer, next);
 }
 
-static void run(struct task *task)
+static void server_step(struct task *task)
 {
 	struct server *v = list_entry(task, struct server, task);
 	nsec now = clock_now();
@@ -466,15 +311,14 @@ static void run(struct task *task)
 
 	check_signals(v, now);
 	check_deadline(v, now);
-	if (serve_held(v, now))
-		task_wake(&v->task);
-	else
-		accept_waiting(v, now);
+	serve_held(v, now);
+	accept_waiting(v, now);
+	tell_full(v);
 	check_wait(v, now);
 	set_timer(v, now);
 	if (!v->accepting)
 		return;
-	r = listener_watch(v->listener, &v->task, may_accept(v, now));
+	r = listener_watch(v->listener, &v->task, may_accept(v, now) || may_tell_full(v));
 	if (r < 0) {
 		diag_failure("cannot wait: %s", strerror(-r));
 		finish(v, exitcode_for(r, EXIT_LISTEN));
@@ -489,20 +333,9 @@ static void end_all(struct server *v)
 	while (!list_empty(&v->sessions))
 		session_end(list_entry(v->sessions.next, struct session, link),
 			    v->status ? v->status : EXIT_LOST);
-	for (int i = 0; i < CHILD_BUCKETS; i++) {
-		while (!list_empty(&v->children[i])) {
-			struct child *c = list_entry(v->children[i].next, struct child, link);
-
-			kill(c->pid, SIGTERM);
-			list_remove(&c->link);
-			per_host_remove(&v->hosts, &c->peer);
-			free(c);
-		}
-	}
 	if (v->accepting)
 		stop_accepting(v);
-	if (v->held >= 0)
-		fd_close(&v->held);
+	fd_close(&v->held);
 	timer_stop(&v->timer);
 	task_stop(&v->task);
 }
@@ -515,31 +348,52 @@ static int catch_signals(struct server *v)
 	const struct access_settings *rules = v->settings->rules;
 	int r = signals_catch(&v->task, always, 3);
 
-	if (r == 0 && v->settings->command)
+	if (r == 0 && v->settings->session->children)
 		r = signals_catch(&v->task, child, 1);
 	if (r == 0 && (rules->allow_files.count || rules->deny_files.count))
 		r = signals_catch(&v->task, hangup, 1);
 	return r;
 }
 
+/*
+ * How many sessions at a time: as many as were asked for, if their descriptors are within the limit. Computed
+ * once, from the limit and from what is open already.
+ */
+static int64_t most_sessions(const struct server_settings *settings)
+{
+	int lowest = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
+	struct rlimit files;
+	int64_t left, pipes, most;
+
+	if (lowest >= 0)
+		close(lowest);
+	if (lowest < 0 || getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur > INT32_MAX)
+		return settings->max_connections;
+	pipes = files.rlim_cur >= LIMIT_WITH_PIPES ? (int64_t)files.rlim_cur / 4 / 2 : 0;
+	lease_limit_pipes(pipes);
+	left = (int64_t)files.rlim_cur - lowest - settings->descriptors_beside - 2 * pipes;
+	most = left / settings->descriptors;
+	if (most < 1)
+		most = 1;
+	return most < settings->max_connections ? most : settings->max_connections;
+}
+
 static struct server *new_server(const struct server_settings *settings, struct listener *l)
 {
 	struct server *v = calloc(1, sizeof *v);
-	struct rlimit files = {0};
 
 	if (!v)
 		return NULL;
-	getrlimit(RLIMIT_NOFILE, &files);
-	v->descriptors = files.rlim_cur;
 	v->settings = settings;
 	v->listener = l;
 	v->accepting = true;
 	v->held = -1;
 	list_init(&v->sessions);
 	list_init(&v->turn.waiting);
-	for (int i = 0; i < CHILD_BUCKETS; i++)
-		list_init(&v->children[i]);
-	task_init(&v->task, run);
+	settings->session->owner = v;
+	settings->session->ended = session_ended;
+	settings->session->turn = &v->turn;
+	task_init(&v->task, server_step);
 	timer_init(&v->timer, &v->task);
 	wait_anew(v);
 	return v;
@@ -549,6 +403,11 @@ int server_open(struct server **out, const struct server_settings *settings, str
 {
 	struct server *v = new_server(settings, l);
 	int r = v ? catch_signals(v) : -ENOMEM;
+
+	if (r == 0) {
+		v->most = most_sessions(settings);
+		r = lease_reserve();
+	}
 
 	*out = v;
 	if (!v)

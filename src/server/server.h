@@ -1,30 +1,31 @@
-/* The server: accepts connections, makes each a session or a command, and decides when it is all over. */
+/* The server: accepts connections, makes each a session, and decides when it is all over. */
 #ifndef SERVER_SERVER_H
 #define SERVER_SERVER_H
 
 #include "net/access.h"
 #include "net/listener.h"
-#include "session/program.h"
 #include "session/session.h"
 
 struct server_settings {
 	bool keep_open;          /* go on to the next connection: -k */
 	int64_t max_connections; /* served at the same time; more wait in the backlog: -m */
 	int64_t max_per_host;    /* from one address; more are closed at once; 0: no limit */
+	bool tells_full;         /* say so once when more connections wait than may be served */
+	int descriptors;         /* that each connection takes at most ... */
+	int descriptors_beside;  /* ... and those that all of them need now and then */
 	nsec wait;               /* how long to wait for a connection: -w; 0: for ever */
 	nsec drain;              /* how long sessions may go on after SIGTERM: --drain */
 	const struct access_settings *rules; /* read again on SIGHUP */
 	struct access *access;               /* who may connect, as they were read last */
-	const struct program *command;       /* run for each connection, or NULL: it becomes a session */
-	const struct session_settings *session;
+	struct session_settings *session;    /* of each connection; the server completes them */
 };
 
 struct server;
 
 /*
  * Makes a server of `l`, which is listening, and catches the signals that are for it: call it before
- * anybody is told that we listen. Returns 0 with *out, which has taken over the listener, or the exit
- * status after one line on stderr. server_close() *out in either case.
+ * readiness is told. All settings have to be complete. Returns 0 with *out, which has taken over the listener,
+ * or the exit status after one line on stderr. server_close() *out in either case.
  */
 int server_open(struct server **out, const struct server_settings *, struct listener *l);
 
@@ -35,10 +36,7 @@ int server_open(struct server **out, const struct server_settings *, struct list
  */
 int server_run(struct server *);
 
-/*
- * Ends what still runs, closes the listener and frees the server; NULL is fine. Commands that still run
- * are sent SIGTERM and left to themselves.
- */
+/* Ends the sessions that still run, closes the listener and frees the server; NULL is fine. */
 void server_close(struct server *);
 
 #endif

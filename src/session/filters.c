@@ -26,14 +26,19 @@ int filters_apply(struct session *s)
 {
 	const struct filters_settings *settings = &s->settings->shaping;
 	struct filters *shaping;
+	struct session_notes *n;
 
-	if (!settings->crlf && !settings->telnet && !settings->rate && !settings->chunk &&
-	    !settings->delay)
+	if (!filters_wanted(settings))
 		return 0;
 	shaping = malloc(sizeof *shaping);
 	if (!shaping)
 		return -ENOMEM;
-	s->shaping = shaping;
+	n = session_notes(s);
+	if (!n) {
+		free(shaping);
+		return -ENOMEM;
+	}
+	n->filters = shaping;
 	/* a line's end is changed first, for it is text; what protects the text from TELNET comes behind */
 	if (settings->crlf) {
 		filter_crlf_init(&shaping->crlf);

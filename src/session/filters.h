@@ -16,6 +16,12 @@ struct filters_settings {
 	nsec delay;    /* between lines */
 };
 
+/* True when any of it is asked for. */
+static inline bool filters_wanted(const struct filters_settings *f)
+{
+	return f->crlf || f->telnet || f->rate || f->chunk || f->delay;
+}
+
 /* Puts the filters into the flows of `s`, which have just been set up. Returns 0 or -ENOMEM. */
 int filters_apply(struct session *s);
 

@@ -161,14 +161,14 @@ int program_exec(const struct program *c)
 }
 
 /* The child's side of vfork(2): only system calls, and nothing in memory that the parent will miss. */
-static void __attribute__((noreturn)) run_child(const struct program *c, int sock)
+static void __attribute__((noreturn)) run_child(const struct program *c, int fd)
 {
-	dup2(sock, STDIN_FILENO);
-	dup2(sock, STDOUT_FILENO);
+	dup2(fd, STDIN_FILENO);
+	dup2(fd, STDOUT_FILENO);
 	_exit(execute(c, c->environment));
 }
 
-pid_t program_spawn(const struct program *c, int sock, const struct endpoint *peer, int number)
+pid_t program_spawn(const struct program *c, int fd, int sock, const struct endpoint *peer, int number)
 {
 	char text[PROGRAM_VARIABLES][VARIABLE_ROOM];
 	sigset_t before;
@@ -178,12 +178,10 @@ pid_t program_spawn(const struct program *c, int sock, const struct endpoint *pe
 	describe(text, sock, peer, number);
 	for (int i = 0; i < PROGRAM_VARIABLES; i++)
 		c->environment[i] = text[i];
-	/* programs expect a socket that waits */
-	fcntl(sock, F_SETFL, 0);
 	signals_block(&before);
 	pid = vfork();
 	if (pid == 0)
-		run_child(c, sock);
+		run_child(c, fd);
 	error = errno;
 	signals_unblock(&before);
 	return pid < 0 ? -error : pid;

@@ -29,12 +29,12 @@ struct program {
 int program_prepare(struct program *, char *const *argv, const char *shell);
 
 /*
- * Starts it with the connected `sock` as descriptors 0 and 1, default signals and an empty mask. `number`
- * is how many connections the peer has, this one included. The socket stays the caller's and becomes
- * blocking. vfork(2), so the cost does not grow with our memory. Returns the child's pid or -errno; a
+ * Starts it with `fd` as descriptors 0 and 1, default signals and an empty mask. Its environment describes the
+ * connection of `sock` to `peer`; `number` is how many connections the peer has, this one included. Both
+ * descriptors stay the caller's. vfork(2), so the cost does not grow with our memory. Returns the child's pid or -errno; a
  * program that cannot be executed is a child that ends with 126 or 127, after a line on stderr.
  */
-pid_t program_spawn(const struct program *, int sock, const struct endpoint *peer, int number);
+pid_t program_spawn(const struct program *, int fd, int sock, const struct endpoint *peer, int number);
 
 /*
  * Becomes it: execve(2) with stdin, stdout and environment as they were inherited. Returns 126 or 127,

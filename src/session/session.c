@@ -9,170 +9,23 @@
 
 #include "base/diag.h"
 #include "base/exitcode.h"
-#include "net/tcpinfo.h"
-#include "session/progress.h"
-#include "session/report.h"
-#include "session/traced.h"
-
-/* The pauses between two looks at what is not acknowledged yet. */
-#define FIRST_LOOK NSEC_PER_MSEC
-#define LAST_LOOK (32 * NSEC_PER_MSEC)
+#include "net/sockopt.h"
+#include "net/sockopt_table.h"
+#include "observe/progress.h"
+#include "observe/report.h"
+#include "observe/summary.h"
+#include "session/establish.h"
+#include "session/facts.h"
+#include "session/limits.h"
+#include "trace/traced.h"
 
 /* The pause before another try to get memory. */
 #define MEMORY_PAUSE (50 * NSEC_PER_MSEC)
 
-/* --- what it waits for --- */
+/* --- failures --- */
 
-/* The watch of `fd`, or a free one: what was forgotten has left gaps in front of others. */
-static int find_watch(const struct session *s, int fd)
-{
-	int free = -1;
-
-	for (int i = SESSION_WATCHES - 1; i >= 0; i--) {
-		if (s->watches[i].fd == fd)
-			return i;
-		if (s->watches[i].fd < 0)
-			free = i;
-	}
-	return free;
-}
-
-void session_want(struct session *s, int fd, unsigned events)
-{
-	int i = find_watch(s, fd);
-
-	if (i < 0)
-		return;
-	if (s->watches[i].fd < 0)
-		watch_init(&s->watches[i], fd, &s->task);
-	s->wanted[i] |= events;
-}
-
-void session_wake_at(struct session *s, nsec when)
-{
-	if (when < s->wake_at)
-		s->wake_at = when;
-}
-
-void session_want_flow(struct session *s, const struct flow *f, nsec now)
-{
-	if (f->waits & FLOW_SRC)
-		session_want(s, f->src->rfd, f->src->rwait);
-	if ((f->waits & FLOW_SRC) && f->bulk)
-		session_wake_at(s, now + FLOW_PATIENCE);
-	if ((f->waits & FLOW_SRC) && stream_pending(f->src))
-		task_wake(&s->task);
-	if (f->waits & FLOW_DST)
-		session_want(s, f->dst->wfd, f->dst->wwait);
-	if (f->resume_at)
-		session_wake_at(s, f->resume_at);
-}
-
-/* Has `events` of `fd`, or a failure, come; or is that not known? */
-static bool has_come(const struct session *s, int fd, unsigned events)
-{
-	const struct watch *w = NULL;
-
-	for (int i = 0; i < SESSION_WATCHES && !w; i++)
-		if (s->watches[i].fd == fd)
-			w = &s->watches[i];
-	/* what the poll set refuses is always ready */
-	return !w || w->events == FD_NOTHING || (w->got & (events | FD_ERROR));
-}
-
-bool session_can_step(const struct session *s, const struct flow *f)
-{
-	if (flow_may_go_on(f))
-		return true;
-	return ((f->waits & FLOW_SRC) && has_come(s, f->src->rfd, f->src->rwait)) ||
-	       ((f->waits & FLOW_DST) && has_come(s, f->dst->wfd, f->dst->wwait));
-}
-
-void session_look_again(struct session *s, nsec now)
-{
-	s->settle_pause = s->settle_pause == 0 ? FIRST_LOOK : s->settle_pause * 2;
-	if (s->settle_pause > LAST_LOOK)
-		s->settle_pause = LAST_LOOK;
-	session_wake_at(s, now + s->settle_pause);
-}
-
-enum stage_result session_await_memory(struct session *s, nsec now)
-{
-	if (!s->incoming)
-		return session_fail(s, EXIT_RESOURCES, "%s", strerror(ENOMEM));
-	session_wake_at(s, now + MEMORY_PAUSE);
-	return STAGE_WAIT;
-}
-
-bool session_got_error(const struct session *s, int fd)
-{
-	for (int i = 0; i < SESSION_WATCHES; i++)
-		if (s->watches[i].fd == fd && (s->watches[i].got & FD_ERROR))
-			return true;
-	return false;
-}
-
-void session_forget(struct session *s, int fd)
-{
-	for (int i = 0; i < SESSION_WATCHES; i++) {
-		if (fd < 0 || s->watches[i].fd != fd)
-			continue;
-		watch_for(&s->watches[i], FD_NOTHING);
-		watch_init(&s->watches[i], -1, &s->task);
-		s->wanted[i] = FD_NOTHING;
-	}
-}
-
-static void forget_wishes(struct session *s)
-{
-	memset(s->wanted, 0, sizeof s->wanted);
-	s->wake_at = NSEC_NEVER;
-}
-
-/* Turns what the stage asked for into watches and a timer. Returns 0 or -errno. */
-static int wait_for_wishes(struct session *s)
-{
-	for (int i = 0; i < SESSION_WATCHES; i++) {
-		int r;
-
-		if (s->watches[i].fd < 0)
-			continue;
-		s->watches[i].got = 0;
-		r = watch_for(&s->watches[i], s->wanted[i]);
-		if (r < 0)
-			return r;
-	}
-	timer_set(&s->timer, s->wake_at);
-	return 0;
-}
-
-/* --- its life --- */
-
-uint64_t session_sent(const struct session *s)
-{
-	return s->out.moved;
-}
-
-uint64_t session_received(const struct session *s)
-{
-	return s->in.moved;
-}
-
-bool session_is_gone(int error)
-{
-	return error == -EPIPE || error == -ECONNRESET || error == -ETIMEDOUT;
-}
-
-int session_unacknowledged(const struct session *s)
-{
-	int queued = sockopt_unacknowledged(s->remote->wfd);
-	bool fin = s->settling || (s->relaying && s->out.state == FLOW_DONE && !s->out.withhold_end);
-
-	return queued > 0 && fin ? queued - 1 : queued;
-}
-
-/* Who it is with, as it begins each of its messages. */
-static const char *words(const struct session *s, char *buf, size_t size)
+/* The session's peer, as each of its messages begins. */
+static const char *session_words(const struct session *s, char *buf, size_t size)
 {
 	char text[ENDPOINT_TEXT];
 
@@ -181,44 +34,232 @@ static const char *words(const struct session *s, char *buf, size_t size)
 	return buf;
 }
 
-/* Which side ended which direction, and in what order of events: under -vv. */
-static void tell_endings(const struct session *s, const char *who)
+/* Tells the failure: that of a connection with its peer in front. */
+static void session_tell_failure(const struct session *s, const char *what)
 {
-	static const char *const states[] = {"open", "open", "ended", "failed"};
+	char who[128];
 
-	if (s->relaying)
-		diag_detail("%s: to the peer %s, from the peer %s; %s ended first", who,
-			    s->out.cut ? "cut" : states[s->out.state],
-			    s->in.cut ? "cut" : states[s->in.state],
-			    s->first_end ? s->first_end : "neither");
+	if (!what || diag_level() < s->settings->failures)
+		return;
+	if (s->legs[LEG_CONNECTION].top)
+		diag_failure("%s: %s", session_words(s, who, sizeof who), what);
+	else
+		diag_failure("%s", what);
 }
 
-/* Tells under -v how it went, and under -vv what the kernel knows about it. */
-static void tell_end(const struct session *s)
+enum stage_result session_fail(struct session *s, int status, const char *format, ...)
 {
-	struct tcpinfo info;
-	char who[128], text[256], sent[32], received[32], speed[32];
-	double seconds = (double)(clock_now() - s->began) / NSEC_PER_SEC;
-	double bytes = (double)(session_sent(s) + session_received(s));
+	struct session_notes *n = session_notes(s);
+	char what[512];
+	va_list args;
 
-	if (!s->remote || diag_level() < DIAG_STEPS)
+	va_start(args, format);
+	vsnprintf(what, sizeof what, format, args);
+	va_end(args);
+	if (n && !n->failure)
+		n->failure = strdup(what);
+	/* without memory to keep it, it is told now */
+	if (!n || !n->failure)
+		session_tell_failure(s, what);
+	if (!s->status)
+		s->status = status;
+	s->failed = true;
+	return STAGE_FAILED;
+}
+
+enum stage_result session_fail_stream(struct session *s, const struct stream *stream, enum stream_half half,
+				      int error)
+{
+	char words[400];
+	int status = stream_explain(stream, half, error, words, sizeof words);
+
+	return session_fail(s, status, "%s", words);
+}
+
+enum stage_result session_fail_connection(struct session *s, enum stream_half half, int error)
+{
+	char words[400];
+	int status = stream_explain(s->legs[LEG_CONNECTION].top, half, error, words, sizeof words);
+	int lost = session_unacknowledged(s);
+
+	if (lost > 0)
+		return session_fail(s, status, "%s (bytes sent and not acknowledged: %d)", words, lost);
+	return session_fail(s, status, "%s", words);
+}
+
+enum stage_result session_fail_output(struct session *s, int error)
+{
+	const struct stream *local = s->legs[LEG_OTHER].top;
+
+	if (error != -EPIPE)
+		return session_fail_stream(s, local, STREAM_WRITE, error);
+	session_forget(s, local->wfd);
+	s->status = EXIT_RAISE + SIGPIPE;
+	return STAGE_FAILED;
+}
+
+enum stage_result session_await_memory(struct session *s, nsec now)
+{
+	if (!s->incoming)
+		return session_fail(s, EXIT_RESOURCES, "%s", strerror(ENOMEM));
+	diag_once(DIAG_ONCE_MEMORY, "out of memory; will retry");
+	session_wake_at(s, now + MEMORY_PAUSE);
+	return STAGE_WAIT;
+}
+
+/* --- parts --- */
+
+struct session_notes *session_notes(struct session *s)
+{
+	if (!s->notes)
+		s->notes = calloc(1, sizeof *s->notes);
+	return s->notes;
+}
+
+struct leg *session_beside(struct session *s, const struct leg *leg)
+{
+	return &s->legs[leg == &s->legs[LEG_CONNECTION] ? LEG_OTHER : LEG_CONNECTION];
+}
+
+/* Puts the stream that writes a trace on top of the connection leg, if one was asked for. */
+static void session_trace(struct session *s, struct leg *leg)
+{
+	struct session_notes *n = s->settings->trace ? session_notes(s) : NULL;
+	struct endpoint local;
+
+	if (!s->settings->trace)
 		return;
-	words(s, who, sizeof who);
-	diag_step("%s: sent %s, received %s in %.3g s, %s/s", who,
-		  progress_bytes((double)session_sent(s), sent, sizeof sent),
-		  progress_bytes((double)session_received(s), received, sizeof received), seconds,
-		  progress_bytes(seconds > 0 ? bytes / seconds : 0, speed, sizeof speed));
-	tell_endings(s, who);
-	if (diag_level() >= DIAG_DETAILS && tcpinfo_read(s->remote->rfd, &info) == 0 &&
-	    !tcpinfo_forgotten(&info))
-		diag_detail("%s: %s", who, tcpinfo_words(&info, text, sizeof text));
+	if (endpoint_of_local(leg_socket(leg), &local) < 0)
+		endpoint_any(AF_INET, &local);
+	if (n)
+		n->traced = traced_open(s->settings->trace, leg->top, s->number, s->incoming, &local, &s->peer);
+	if (n && n->traced)
+		leg->top = traced_stream(n->traced);
+	else
+		diag_failure("trace: %s", strerror(ENOMEM));
+}
+
+void session_connected(struct session *s, struct leg *leg, int sock, int lost)
+{
+	stream_socket_open(&leg->socket, sock, lost);
+	leg->top = &leg->socket.stream;
+	if (leg == &s->legs[LEG_CONNECTION])
+		session_trace(s, leg);
+}
+
+int session_join(struct session *s)
+{
+	struct stream *connection = s->legs[LEG_CONNECTION].top, *other = s->legs[LEG_OTHER].top;
+
+	flow_init(&s->out, other, connection);
+	flow_init(&s->in, connection, other);
+	if (filters_apply(s) < 0)
+		return -ENOMEM;
+	s->joined = true;
+	return 0;
+}
+
+void session_step_flows(struct session *s)
+{
+	bool more = session_may_step(s, &s->in) && flow_step(&s->in);
+
+	more |= session_may_step(s, &s->out) && flow_step(&s->out);
+	if (more)
+		task_wake(&s->task);
+}
+
+int session_unacknowledged(const struct session *s)
+{
+	int queued = sockopt_unacknowledged(leg_socket(&s->legs[LEG_CONNECTION]));
+	bool fin = s->shut || (s->joined && s->out.state == FLOW_DONE && !s->out.withhold_end);
+
+	/* a FIN is no byte */
+	return queued > 0 && fin ? queued - 1 : queued;
+}
+
+/* --- its life --- */
+
+/* Notes what only the moment shows: the first byte, and who ended first. */
+static void note_events(struct session *s, nsec now)
+{
+	if (s->first_byte == 0 && s->in.moved > 0)
+		s->first_byte = now;
+	if (!s->joined || s->first_end)
+		return;
+	if (flow_over(&s->in))
+		s->first_end = SIDE_PEER;
+	else if (flow_over(&s->out))
+		s->first_end = SIDE_OTHER;
+}
+
+void session_leave_stage(struct session *s)
+{
+	if (s->entered && s->plan->stage->leave)
+		s->plan->stage->leave(s, &s->legs[s->plan->leg], s->state);
+	free(s->state);
+	s->state = NULL;
+	s->entered = false;
+}
+
+/* Steps the present stage, which gets its state before the first step. */
+static enum stage_result step_stage(struct session *s, nsec now)
+{
+	const struct stage *stage = s->plan->stage;
+	enum stage_result r = STAGE_DONE;
+
+	if (s->plan->establishes)
+		r = establish_step(s, now);
+	if (r != STAGE_DONE)
+		return r;
+	if (!s->entered && stage->room) {
+		s->state = calloc(1, stage->room);
+		if (!s->state)
+			return session_await_memory(s, now);
+	}
+	s->entered = true;
+	r = stage->step(s, &s->legs[s->plan->leg], s->state, now);
+	return r == STAGE_RETRY ? establish_again(s, now) : r;
+}
+
+static void next_stage(struct session *s)
+{
+	session_leave_stage(s);
+	s->plan++;
+	s->pause_ms = 0;
+	if (!s->plan->establishes)
+		establish_end(s);
+}
+
+/* Steps the plan until it waits, fails or has come to its end. */
+static enum stage_result session_advance(struct session *s)
+{
+	nsec now = clock_now();
+	enum stage_result r;
+
+	do {
+		waiting_clear(s);
+		r = step_stage(s, now);
+		note_events(s, now);
+		if (r == STAGE_DONE)
+			next_stage(s);
+	} while (r == STAGE_DONE && s->plan->stage);
+	if (r != STAGE_WAIT)
+		return r;
+	if (s->settings->progress && s->joined)
+		session_draw(s, now);
+	return limits_check(s, now);
 }
 
 /* The report of --report. That it could not be written is a failure of its own. */
-static void report(struct session *s)
+static void session_report(struct session *s)
 {
-	int r = s->settings->report_fd < 0 ? 0 : report_write(s, s->settings->report_fd);
+	struct facts facts;
+	int r;
 
+	if (s->settings->report_fd < 0)
+		return;
+	session_facts(s, &facts);
+	r = report_write(&facts, s->settings->report_fd);
 	if (r == 0)
 		return;
 	diag_failure("report: %s", strerror(-r));
@@ -226,199 +267,106 @@ static void report(struct session *s)
 		s->status = exitcode_for(r, EXIT_LOCAL);
 }
 
-/* The only teardown: stops all waiting, closes what is open, and tells the owner. */
-static void end(struct session *s)
+/* Tells under -v how it went. */
+static void session_tell_end(const struct session *s)
 {
-	progress_finish(s);
-	tell_end(s);
-	report(s);
-	for (; *s->plan; s->plan++)
-		if ((*s->plan)->leave)
-			(*s->plan)->leave(s);
-	traced_finish(s);
+	struct facts facts;
+	char who[128];
+
+	if (!s->legs[LEG_CONNECTION].top || diag_level() < DIAG_STEPS)
+		return;
+	session_facts(s, &facts);
+	summary_tell(&facts, session_words(s, who, sizeof who));
+}
+
+static void notes_free(struct session_notes *n)
+{
+	if (!n)
+		return;
+	free(n->filters);
+	free(n->dialed);
+	free(n->failure);
+	free(n);
+}
+
+/* Stops all waiting and releases what the session owns. */
+static void session_tear_down(struct session *s)
+{
+	if (s->notes && s->notes->traced)
+		traced_finish(s->notes->traced, s->legs[LEG_CONNECTION].socket.lost,
+			      s->notes->failure ? s->notes->failure : "closed");
 	for (int i = 0; i < SESSION_WATCHES; i++)
 		session_forget(s, s->watches[i].fd);
 	timer_stop(&s->timer);
 	task_stop(&s->task);
-	if (s->relaying) {
+	if (s->joined) {
 		flow_close(&s->out);
 		flow_close(&s->in);
 	}
-	if (s->local)
-		s->local->ops->close(s->local);
-	if (s->remote)
-		s->remote->ops->close(s->remote);
-	free(s->shaping);
-	free(s->dialed);
-	free(s->failure);
-	s->ended(s);
+	leg_close(&s->legs[LEG_OTHER]);
+	leg_close(&s->legs[LEG_CONNECTION]);
+	establish_end(s);
+}
+
+/* The only end: tells how it went, tears down, and tells the owner, who may look at the notes. */
+static void session_over(struct session *s)
+{
+	struct session_notes *notes;
+
+	if (s->settings->progress)
+		session_draw_last(s);
+	session_tell_failure(s, s->notes ? s->notes->failure : NULL);
+	session_tell_end(s);
+	session_report(s);
+	session_leave_stage(s);
+	session_tear_down(s);
+	notes = s->notes;
+	s->settings->ended(s);
+	notes_free(notes);
 }
 
 void session_end(struct session *s, int status)
 {
 	if (!s->status)
 		s->status = status;
-	end(s);
+	session_over(s);
 }
 
-enum stage_result session_fail(struct session *s, int status, const char *format, ...)
-{
-	char who[128], what[512];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(what, sizeof what, format, args);
-	va_end(args);
-	progress_finish(s);
-	if (!s->failure)
-		s->failure = strdup(what);
-	if (s->remote)
-		diag_failure("%s: %s", words(s, who, sizeof who), what);
-	else
-		diag_failure("%s", what);
-	if (!s->status)
-		s->status = status;
-	return STAGE_FAILED;
-}
-
-enum stage_result session_output_failed(struct session *s, int error)
-{
-	if (error != -EPIPE)
-		return session_fail(s, exitcode_for(error, EXIT_LOCAL), "write to stdout: %s",
-				    strerror(-error));
-	session_forget(s, s->local->wfd);
-	s->status = EXIT_RAISE + SIGPIPE;
-	return STAGE_FAILED;
-}
-
-/* What has moved and is not waiting in the kernel, on its way to the peer or the upstream. */
-static uint64_t delivered(const struct session *s)
-{
-	int queued = sockopt_unacknowledged(s->remote->wfd);
-
-	if (s->local && s->local == &s->upstream.stream)
-		queued += sockopt_unacknowledged(s->local->wfd);
-	return s->in.moved + s->out.moved - (uint64_t)queued;
-}
-
-static void start_idle_clock(struct session *s, nsec now)
-{
-	s->progress = s->in.moved + s->out.moved;
-	s->delivered = delivered(s);
-	s->idle_since = now;
-}
-
-/* No byte for too long? Starts the idle clock anew whenever something has moved. */
-static enum stage_result check_idle(struct session *s, nsec now)
-{
-	nsec limit = s->settings->idle_timeout;
-	char text[32];
-
-	if (limit == 0 || !s->remote)
-		return STAGE_DONE;
-	if (s->in.moved + s->out.moved != s->progress || s->idle_since == 0)
-		start_idle_clock(s, now);
-	/* a full send queue takes nothing for long, and yet the peer is reading */
-	else if (now >= clock_after(s->idle_since, limit) && delivered(s) != s->delivered)
-		start_idle_clock(s, now);
-	if (now >= clock_after(s->idle_since, limit))
-		return session_fail(s, EXIT_TIMEDOUT, "no byte in either direction for %s (--idle-timeout)",
-				    clock_words(limit, text, sizeof text));
-	session_wake_at(s, clock_after(s->idle_since, limit));
-	return STAGE_DONE;
-}
-
-/* Has one of the limits that hold in every stage passed? */
-static enum stage_result check_limits(struct session *s, nsec now)
-{
-	if (now >= s->settings->deadline)
-		return session_fail(s, EXIT_TIMEDOUT, "the time for the whole run is over (--deadline)");
-	session_wake_at(s, s->settings->deadline);
-	return check_idle(s, now);
-}
-
-/* Notes what only the moment shows: the first byte, and who ended first. */
-static void note_events(struct session *s, nsec now)
-{
-	if (s->first_byte == 0 && s->in.moved > 0)
-		s->first_byte = now;
-	if (!s->relaying || s->first_end)
-		return;
-	if (flow_over(&s->in))
-		s->first_end = "the peer";
-	else if (flow_over(&s->out))
-		s->first_end = s->incoming && s->settings->host ? "the upstream" : "this side";
-}
-
-/* Steps the plan until it waits, fails or has come to its end. */
-static enum stage_result advance(struct session *s)
-{
-	nsec now = clock_now();
-	enum stage_result r;
-
-	do {
-		forget_wishes(s);
-		r = (*s->plan)->step(s, now);
-		note_events(s, now);
-		if (r != STAGE_DONE)
-			break;
-		if ((*s->plan)->leave)
-			(*s->plan)->leave(s);
-		s->plan++;
-	} while (*s->plan);
-	if (r != STAGE_WAIT)
-		return r;
-	r = check_limits(s, now);
-	return r == STAGE_DONE ? STAGE_WAIT : r;
-}
-
-static void run(struct task *task)
+static void session_run(struct task *task)
 {
 	struct session *s = list_entry(task, struct session, task);
-	enum stage_result r = advance(s);
+	enum stage_result r = session_advance(s);
 	int e;
 
 	if (r == STAGE_WAIT) {
-		e = wait_for_wishes(s);
+		e = waiting_apply(s);
 		if (e == 0)
 			return;
 		session_fail(s, exitcode_for(e, EXIT_LOCAL), "cannot wait: %s", strerror(-e));
 	}
-	end(s);
+	session_over(s);
 }
 
-void session_start(struct session *s, const struct session_settings *settings, uint64_t number,
-		   int sock, const struct endpoint *peer, void (*ended)(struct session *))
+void session_start(struct session *s, const struct session_settings *settings, uint64_t number, int sock,
+		   const struct endpoint *peer)
 {
 	const char *refused; /* tried before: what fails now is no reason to lose the connection */
 
 	memset(s, 0, sizeof *s);
 	s->settings = settings;
-	s->ended = ended;
 	s->number = number;
 	s->plan = settings->plan;
 	s->began = clock_now();
-	s->quit_at = NSEC_NEVER;
 	list_init(&s->link);
-	list_init(&s->turn_link);
-	list_init(&s->upstream_link);
-	task_init(&s->task, run);
+	task_init(&s->task, session_run);
 	timer_init(&s->timer, &s->task);
 	for (int i = 0; i < SESSION_WATCHES; i++)
 		watch_init(&s->watches[i], -1, &s->task);
 	s->incoming = sock >= 0;
 	if (sock >= 0) {
+		s->peer = *peer;
 		sockopts_set(sock, peer->any.sa_family, settings->options, &refused);
-		session_connected(s, sock, 0, peer);
+		session_connected(s, &s->legs[LEG_CONNECTION], sock, 0);
 	}
 	task_wake(&s->task);
-}
-
-void session_connected(struct session *s, int sock, int lost, const struct endpoint *peer)
-{
-	s->peer = *peer;
-	stream_socket_open(&s->sock, sock, lost);
-	s->remote = &s->sock.stream;
-	if (traced_begin(s) < 0)
-		diag_failure("trace: %s", strerror(ENOMEM));
 }

@@ -1,62 +1,125 @@
 /*
- * A session is one conversation: a connection, what is joined to it, and the stages it goes through.
+ * A session is one conversation: two legs, the plan of stages that it goes through, and one teardown.
  *
- * Its life is a plan, a list of stages; each is stepped until it is done. Whatever wakes a session
- * (a descriptor, a timer, its owner) leads to the same function, which steps the present stage and then
- * asks anew what to wait for: nothing is remembered from one wake-up to the next but the state itself.
+ *                          out (to the connection)
+ *     other leg   ------------------------------------------>   connection leg
+ *     stdin/stdout,                                             accepted, or made
+ *     a COMMAND, or <-----------------------------------------
+ *     the upstream          in (from the connection)
+ *
+ * The connection leg is the one that the session is named for; the other leg is what it is joined to. Each
+ * leg is a stack of streams on a socket. A stage is stepped until it is done, then the next begins. Whatever
+ * wakes a session (a descriptor, a timer, its owner) leads to the same function, which steps the present
+ * stage and then asks anew what to wait for: nothing is remembered from one wake-up to the next but the state
+ * itself. HACKING draws every plan and every stack.
  */
 #ifndef SESSION_SESSION_H
 #define SESSION_SESSION_H
 
 #include "flow/flow.h"
+#include "loop/pollset.h"
 #include "loop/timer.h"
 #include "net/dial.h"
 #include "net/endpoint.h"
 #include "session/filters.h"
 #include "stream/stream.h"
 
-struct program;
+struct children;
 struct expectation;
-struct expecting;
-struct greeting;
+struct establish;
+struct program;
 struct session;
-struct filters;
-struct stream_traced;
+struct shared_lookup;
+struct sockopts;
 struct trace;
-struct upstream;
+struct traced;
+
+/* --- legs --- */
+
+enum leg_name { LEG_CONNECTION, LEG_OTHER };
+
+struct leg {
+	struct stream *top;          /* the top of its stack of streams; NULL: there is none yet */
+	struct stream_socket socket; /* the bottom of the stack, if that is a socket of ours */
+};
+
+/* The socket of a leg, for questions to the kernel; -1: it has none. */
+int leg_socket(const struct leg *);
+
+/*
+ * What the kernel says of the leg's connection (SO_ERROR): -errno of a failure that no read or write has told
+ * yet, or 0. The kernel says it once; the leg's socket keeps it, so that a read tells it again in its place.
+ */
+int leg_take_error(struct leg *);
+
+/* What the leg holds now is closed with a reset: SO_LINGER of socket(7). */
+void leg_abort_on_close(const struct leg *);
+
+/* Closes the leg's stack, if there is one. */
+void leg_close(struct leg *);
+
+/* --- stages and plans --- */
 
 enum stage_result {
 	STAGE_WAIT,   /* not yet: session_want() and session_wake_at() say for what */
 	STAGE_DONE,   /* on to the next */
-	STAGE_FAILED, /* session_fail() has been called: the session is over */
+	STAGE_FAILED, /* session_fail() has said why: the session is over */
+	STAGE_RETRY,  /* the same, but worth another run from the first establishing stage on, with --retry */
 };
 
-/* One stage: what starts it (may be NULL), what carries it on, and what it leaves behind (may be NULL). */
 struct stage {
 	const char *name;
-	enum stage_result (*step)(struct session *, nsec now);
-	void (*leave)(struct session *);
+	/* The size of the stage's own state: allocated and zeroed when it begins, freed when it is left. */
+	size_t room;
+	/* Carries the stage on as far as that goes without waiting. */
+	enum stage_result (*step)(struct session *, struct leg *, void *state, nsec now);
+	/* Releases what the state owns, however the stage ended. NULL: nothing. */
+	void (*leave)(struct session *, struct leg *, void *state);
 };
 
-extern const struct stage stage_connect;       /* connect to settings->host */
-extern const struct stage stage_stdio;      /* stdin to the socket, the socket to stdout */
-extern const struct stage stage_greet_guest; /* the greeting, as the one who connected */
-extern const struct stage stage_greet_host;  /* the greeting, as the one who was connected to */
-extern const struct stage stage_delivered;     /* everything sent is acknowledged */
-extern const struct stage stage_reach;      /* connect to the upstream of a forwarded connection */
-extern const struct stage stage_forward;    /* the client to the upstream, and back */
+/* One stage of a plan, and the leg that it works on. */
+struct plan {
+	const struct stage *stage; /* NULL: the end of the plan */
+	enum leg_name leg;
+	bool establishes; /* one of the run from look-up to the last handshake: one budget, repeated whole */
+};
 
-extern const struct stage stage_expect;     /* --send and --expect: a health check */
-extern const struct stage stage_command;    /* a command has the connection; wait for its end */
+extern const struct stage stage_connect;     /* look up, race, connect: the leg gets its socket */
+extern const struct stage stage_stdio;       /* stdin to the connection, the connection to stdout */
+extern const struct stage stage_forward;     /* the client to the upstream, and back */
+extern const struct stage stage_greet_guest; /* the greeting, as the side that connected */
+extern const struct stage stage_greet_host;  /* the greeting, as the side that listens */
+extern const struct stage stage_expect;      /* --send and --expect: a health check */
+extern const struct stage stage_stay;        /* --check: does the connection stay for --settle? */
+extern const struct stage stage_command;     /* COMMAND has the socket itself */
+extern const struct stage stage_relay;       /* COMMAND has one end of a socket pair; two flows in between */
+extern const struct stage stage_delivered;   /* all that was sent is acknowledged */
 
-/* What holds for every session of a run. */
+/* --- settings --- */
+
+/* How many connections the address of a peer has at present, counted by the owner. */
+struct place {
+	int count;
+};
+
+/* Who may write a whole message to stdout now; the others wait in line. */
+struct turn {
+	struct session *holder;
+	struct list waiting; /* struct greeting */
+};
+
+/* What holds for every session of a run. The pointers lead to what the owner keeps for all of them. */
 struct session_settings {
-	const struct stage *const *plan; /* ends with NULL */
+	const struct plan *plan; /* ends with a stage of NULL */
+	void (*ended)(struct session *); /* told at the very end; may free the session */
+	void *owner;                     /* for `ended` */
+	int failures;         /* enum diag_level at which the failure of a session is told */
 	bool send_only, recv_only, no_shutdown;
 	bool keep_stdout;     /* more sessions will write to it */
 	nsec quit_after;      /* -q; negative: not given */
 	nsec idle_timeout;    /* -i; 0: none */
 	nsec deadline;        /* the moment at which the run ends; NSEC_NEVER: none */
+	nsec settle;          /* for stage_stay: how long a connection has to stay; 0: not at all */
 	const char *greeting; /* the text to greet with; NULL: the tutorial's own */
 	struct filters_settings shaping;
 	struct trace *trace;  /* NULL: none */
@@ -66,75 +129,62 @@ struct session_settings {
 	size_t send_length;
 	const struct expectation *expect; /* for stage_expect */
 	const struct sockopts *options; /* -O, for accepted connections; NULL: none */
-	const struct program *command; /* for stage_command */
-	struct upstream *upstream; /* for stage_reach */
-	/* for stage_connect and stage_reach */
+	const struct program *command; /* for stage_command and stage_relay */
+	struct children *children;      /* ... and the registry of its processes */
+	struct turn *turn;              /* for stage_greet_*: sessions that share stdout; NULL: only one */
+	/* for stage_connect */
 	const struct dial_settings *dial;
+	struct shared_lookup *lookup; /* NULL: each dial asks for itself */
 	const char *host;
 	uint16_t port;
 };
 
-/* Who may write a whole message to stdout now; the others wait in line. */
-struct turn {
-	struct session *holder;
-	struct list waiting;
-};
+/* --- the session --- */
 
-#define SESSION_WATCHES 3 /* the socket, stdin, stdout */
+#define SESSION_WATCHES 3 /* the connection's socket, and two descriptors of the other leg */
+
+/* What only some sessions need, allocated at first use. */
+struct session_notes {
+	char *failure;                 /* what session_fail() said first; NULL: nothing */
+	struct filters *filters;       /* the flows' */
+	struct traced *traced;         /* the connection leg's stream that writes a trace */
+	struct dial_record *dialed;    /* for reports */
+	struct establish *establish;   /* while the connection is established */
+	nsec idle_since;               /* -i: when the clock last started; 0: not yet */
+	uint64_t idle_moved, idle_delivered; /* ... and what had moved, and been acknowledged, by then */
+	nsec drawn_at;                 /* --progress: when the meter was last drawn; 0: never */
+	bool drawn_last;               /* ... and it is not drawn any more */
+};
 
 struct session {
-	/* the owner's */
 	const struct session_settings *settings;
-	void (*ended)(struct session *); /* called last; may free the session */
-	struct list link;
-	struct turn *turn;
-	struct task *owner; /* woken when it has all the descriptors it needs; NULL: nobody cares */
-	uint64_t number; /* from 1 */
-	int status; /* how it ended: enum exitcode, a signal in EXIT_SIGNAL or EXIT_RAISE added */
-
+	const struct plan *plan; /* the present stage */
+	void *state;             /* ... its own state */
+	struct session_notes *notes; /* NULL until session_notes() is called */
+	struct list link;        /* the owner's */
+	struct place *place;     /* the owner's: what the session takes of the peer's share */
+	uint64_t number;         /* from 1 */
+	struct endpoint peer;    /* of the connection */
+	struct leg legs[2];      /* by enum leg_name */
+	struct flow out, in;     /* other leg to connection, connection to other leg */
 	struct task task;
-	const struct stage *const *plan; /* the present stage */
-	struct endpoint peer;
-	bool incoming; /* the peer connected to us */
-	nsec began;
-
-	struct dial *dial; /* while dialing */
-	struct stream_socket sock;
-	struct stream_traced *traced;  /* in front of sock, when traced */
-	struct stream_stdio stdio;
-	struct stream_text text;       /* in place of stdin: --send */
-	struct stream_socket upstream;   /* in place of stdio, when forwarding */
-	struct stream *remote, *local; /* NULL until connected */
-	struct flow out, in;           /* from local to remote, from remote to local */
-	struct filters *shaping;       /* the flows' filters, if there are any */
-	struct greeting *greeting;     /* while greeting */
-	struct expecting *expecting;   /* while expecting */
-	pid_t child;                   /* while a command has the connection */
-	struct list turn_link, upstream_link;
-
-	struct watch watches[SESSION_WATCHES];
-	unsigned wanted[SESSION_WATCHES];
 	struct timer timer;
-	nsec wake_at;
-	nsec idle_since, quit_at;
-	uint64_t progress;      /* the sum of what had moved when the idle clock last started */
-	uint64_t delivered;     /* ... and how much of that was acknowledged */
-	uint64_t sent_at_end;   /* what we had sent when the peer's end came */
-	bool relaying;          /* the flows are set up */
-	const char *first_end;  /* which side ended its direction first, in words; NULL: neither yet */
-	bool output_ended;      /* stdout is closed */
-	bool drop_input;        /* what still comes is read and dropped, so that no RST answers it */
-	bool abandoned;         /* -q ended it: wait for nothing any more */
-	bool settling;          /* the last stage has sent our FIN, if it had not gone before */
-	nsec settle_pause;
-
-	/* for the report */
-	nsec dial_began, dial_looked_up, dial_connected, first_byte;
-	char *dialed;  /* JSON: the addresses tried; NULL: none */
-	char *failure; /* what session_fail() said first; NULL: nothing */
-	nsec drawn_at; /* the progress meter; 0: never */
-	bool drawn_last; /* it is not drawn any more */
+	struct watch watches[SESSION_WATCHES];
+	uint8_t wanted[SESSION_WATCHES];
+	uint8_t first_end;       /* enum session_side: which side ended its direction first */
+	nsec began, wake_at, first_byte;
+	int status; /* how it ended: enum exitcode, a signal in EXIT_SIGNAL or EXIT_RAISE added */
+	uint16_t pause_ms;       /* session_look_again(): the last pause */
+	bool incoming : 1;       /* the peer connected to us */
+	bool entered : 1;        /* the present stage has begun */
+	bool joined : 1;         /* the flows are set up */
+	bool failed : 1;         /* session_fail() was called */
+	bool drop_input : 1;     /* what still comes is read and dropped, so that no RST answers it */
+	bool abandoned : 1;      /* -q ended it: nothing is waited for any more */
+	bool shut : 1;           /* stage_delivered has ended our half */
 };
+
+enum session_side { SIDE_NONE, SIDE_PEER, SIDE_OTHER };
 
 /*
  * Makes `s` a session, connection `number` of its run, and wakes it. `sock` is an accepted connection
@@ -142,32 +192,77 @@ struct session {
  * outlive it.
  */
 void session_start(struct session *s, const struct session_settings *, uint64_t number, int sock,
-		   const struct endpoint *peer, void (*ended)(struct session *));
+		   const struct endpoint *peer);
 
-/* Takes the session's socket over from a stage that has connected it; `lost` as stream_socket_open(). */
-void session_connected(struct session *s, int sock, int lost, const struct endpoint *peer);
+/* Ends it from outside with `status`, saying nothing; `ended` is called. */
+void session_end(struct session *s, int status);
+
+/* --- for stages --- */
+
+/* The notes of `s`, allocated if need be; NULL without memory. */
+struct session_notes *session_notes(struct session *s);
+
+/*
+ * Puts the connected `sock`, from now on the session's, at the bottom of a leg; `lost` as
+ * stream_socket_open(). The connection leg gets the stream that writes a trace, if one was asked for.
+ */
+void session_connected(struct session *s, struct leg *leg, int sock, int lost);
+
+/* Joins the legs: sets up both flows between them, filters included. Returns 0 or -ENOMEM. */
+int session_join(struct session *s);
+
+/* Steps both flows as far as something has come for them; wakes the session when there is more to do. */
+void session_step_flows(struct session *s);
+
+/*
+ * The session has failed with `status`: keeps the words, of which the first are told at the end
+ * ("connection to 192.0.2.1 port 80: ..."), and the status, unless an earlier failure has. Returns
+ * STAGE_FAILED.
+ */
+enum stage_result session_fail(struct session *s, int status, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* The failure of an operation on a stream (-errno), in the stream's own words and with its status. */
+enum stage_result session_fail_stream(struct session *s, const struct stream *, enum stream_half, int error);
+
+/* The same for the connection, and how many bytes got lost with it. */
+enum stage_result session_fail_connection(struct session *s, enum stream_half, int error);
+
+/*
+ * stdout cannot be written: a reader that left is no failure but the quiet death of any filter, anything
+ * else is one. Returns STAGE_FAILED.
+ */
+enum stage_result session_fail_output(struct session *s, int error);
+
+/* Memory is short: the session of an accepted connection waits until others give some back; others fail. */
+enum stage_result session_await_memory(struct session *s, nsec now);
+
+/* For the session and for establish.c: releases the state of the present stage. */
+void session_leave_stage(struct session *s);
+
+/* The leg beside `leg`. */
+struct leg *session_beside(struct session *s, const struct leg *leg);
+
+/* --- what it waits for: waiting.c --- */
 
 /* While a stage steps: wake it when `events` come on `fd`; wake it at the moment `when`. */
 void session_want(struct session *s, int fd, unsigned events);
 void session_wake_at(struct session *s, nsec when);
 
-/* ... when `f` can go on. */
+/* ... when that half of `stream`, which has answered -EAGAIN, can go on. */
+void session_want_stream(struct session *s, const struct stream *, enum stream_half);
+
+/* ... when a flow can go on. */
 void session_want_flow(struct session *s, const struct flow *f, nsec now);
 
-/*
- * False when `f` waits for something that has not come: a step would ask the kernel in vain, which costs as
- * much as the message that woke the session for the other flow.
- */
-bool session_can_step(const struct session *s, const struct flow *f);
+/* False when `f` waits for something that has not come: a step would ask the kernel in vain. */
+bool session_may_step(const struct session *s, const struct flow *f);
 
 /*
- * ... in a moment, since memory is lacking to begin: other connections will give some back. Who is the
- * only one, because it was us who connected, fails. Returns what the stage is to return.
+ * ... soon, for what no event tells of: acknowledgements, processes that hold a connection. The first pause
+ * is 1 ms; each is twice the last, up to `most_ms`.
  */
-enum stage_result session_await_memory(struct session *s, nsec now);
-
-/* ... soon, to see whether more has been acknowledged; no event tells. Each time a little later. */
-void session_look_again(struct session *s, nsec now);
+void session_look_again(struct session *s, nsec now, unsigned most_ms);
 
 /* True when the last wait brought an error or a hang-up on `fd`. */
 bool session_got_error(const struct session *s, int fd);
@@ -175,33 +270,13 @@ bool session_got_error(const struct session *s, int fd);
 /* Stops watching `fd`, which is about to be closed. */
 void session_forget(struct session *s, int fd);
 
-/*
- * The session has failed: says so ("connection to 192.0.2.1 port 80: ..."), sets the status unless
- * an earlier failure has, and returns STAGE_FAILED.
- */
-enum stage_result session_fail(struct session *s, int status, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
+/* For the session alone: begins a new list of wishes; turns it into watches and a timer (0 or -errno). */
+void waiting_clear(struct session *s);
+int waiting_apply(struct session *s);
 
-/*
- * stdout cannot be written: a reader that left is no failure but the quiet death of any filter, anything
- * else is one. Returns STAGE_FAILED.
- */
-enum stage_result session_output_failed(struct session *s, int error);
+/* --- facts --- */
 
-/* Ends it from outside with `status`, saying nothing; `ended` is called. */
-void session_end(struct session *s, int status);
-
-/*
- * True for what sending answers (-errno) when the connection is no more: then reading comes to its end,
- * too, and what was received before may still be had. Any other failure is one of this machine.
- */
-bool session_is_gone(int error);
-
-/* Bytes of the outgoing flow that the peer's TCP has not acknowledged; a FIN is no byte. */
+/* Bytes of the outgoing flow that the peer's TCP has not acknowledged, or -1 when that cannot be known. */
 int session_unacknowledged(const struct session *s);
-
-/* Bytes each way so far. */
-uint64_t session_sent(const struct session *s);
-uint64_t session_received(const struct session *s);
 
 #endif

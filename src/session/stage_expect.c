@@ -10,6 +10,7 @@
 
 #include "base/exitcode.h"
 #include "session/session.h"
+#include "stream/outbox.h"
 
 /*
  * regexec(3) may take a time that grows with the square of what it looks at, and cannot be interrupted: in
@@ -18,40 +19,38 @@
 #define WINDOW_BYTES ((size_t)8 * 1024)
 #define SHOWN_BYTES 100
 
-/* After so long of reading and looking the limits on time have their turn, and as long again the others. */
+/* After so long of reading and matching the limits on time have their turn, and as long again the others. */
 #define LOOKING_MOST (10 * NSEC_PER_MSEC)
 
-/* Who goes on talking when the answer has come is listened to for so many reads. */
+/* A peer that goes on sending when the answer has come is read on for so many reads. */
 #define PARTING_READS 16
 
 struct expecting {
-	size_t sent;   /* bytes of the text to send that are gone */
-	int error;     /* -errno that sending has met: what the end of receiving will be */
-	size_t length; /* bytes in the window */
+	struct outbox box; /* the text to send */
+	bool filled;       /* ... has been put there */
+	int error;         /* -errno that sending has met: what the end of receiving will be */
+	size_t length;     /* bytes in the window */
 	char window[WINDOW_BYTES + 1];
 };
 
-/* Sends what is left of the text, as far as that goes now. */
-static void send_text(struct session *s)
+/* Sends what is left of the text, as far as that goes now. Returns STAGE_DONE unless this machine failed. */
+static enum stage_result expect_send(struct session *s, struct stream *connection, struct expecting *e)
 {
-	struct expecting *e = s->expecting;
+	size_t left = outbox_left(&e->box);
+	int r;
 
-	while (e->sent < s->settings->send_length && !e->error) {
-		ssize_t put = s->remote->ops->write(s->remote, s->settings->send + e->sent,
-						    s->settings->send_length - e->sent);
-
-		if (put == -EAGAIN) {
-			session_want(s, s->remote->wfd, s->remote->wwait);
-			return;
-		}
-		if (put < 0) {
-			/* the socket tells of it only once; what was received before may still match */
-			e->error = (int)put;
-			return;
-		}
-		e->sent += (size_t)put;
-		s->out.moved += (uint64_t)put;
-	}
+	if (e->error)
+		return STAGE_DONE;
+	r = outbox_send(&e->box, connection);
+	s->out.moved += left - outbox_left(&e->box);
+	if (r == -EAGAIN)
+		session_want_stream(s, connection, STREAM_WRITE);
+	else if (r < 0 && !stream_is_lost(r))
+		return session_fail_stream(s, connection, STREAM_WRITE, r);
+	else if (r < 0)
+		/* what was received before may still match */
+		e->error = r;
+	return STAGE_DONE;
 }
 
 /* A NUL byte would end the window for regexec(3): it is matched as what no text holds. */
@@ -72,20 +71,13 @@ static void make_room(struct expecting *e)
 	e->length = WINDOW_BYTES / 2;
 }
 
-static enum stage_result connection_failed(struct session *s, int error)
-{
-	return session_fail(s, exitcode_for(error, EXIT_LOST), "%s",
-			    strerror(error == -EPIPE ? ECONNRESET : -error));
-}
-
 /* The peer has ended, or was lost while we were sending. */
-static enum stage_result not_met(struct session *s)
+static enum stage_result not_met(struct session *s, struct stream *connection, const struct expecting *e)
 {
-	struct expecting *e = s->expecting;
 	int shown = e->length < SHOWN_BYTES ? (int)e->length : SHOWN_BYTES;
 
 	if (e->error)
-		return connection_failed(s, e->error);
+		return session_fail_stream(s, connection, STREAM_WRITE, e->error);
 	if (e->length == 0)
 		return session_fail(s, EXIT_EXPECT, "nothing was received, expected '%.100s'",
 				    s->settings->expect->text);
@@ -94,9 +86,8 @@ static enum stage_result not_met(struct session *s)
 			    e->length > SHOWN_BYTES ? "..." : "");
 }
 
-static bool matches(const struct session *s)
+static bool matches(const struct session *s, const struct expecting *e)
 {
-	const struct expecting *e = s->expecting;
 	/* where the window begins is no beginning once something before it is forgotten */
 	int flags = s->in.moved > e->length ? REG_NOTBOL : 0;
 
@@ -104,63 +95,68 @@ static bool matches(const struct session *s)
 }
 
 /*
- * Found, and that is all that was asked: what becomes of the connection now is no failure. We part with a
- * FIN, and leave nothing unread that would turn it into a reset.
+ * Found, and that is all that was asked: what becomes of the connection now is no failure. It ends with a
+ * FIN, and nothing is left unread that would turn it into a reset.
  */
-static enum stage_result met(struct session *s)
+static enum stage_result met(struct session *s, struct stream *connection, struct expecting *e)
 {
 	ssize_t got = 1;
 
-	s->remote->ops->shut(s->remote);
+	connection->ops->shut(connection);
 	for (int i = 0; i < PARTING_READS && got > 0; i++) {
-		got = s->remote->ops->read(s->remote, s->expecting->window, WINDOW_BYTES);
+		got = connection->ops->read(connection, e->window, WINDOW_BYTES);
 		s->in.moved += got > 0 ? (uint64_t)got : 0;
 	}
 	return STAGE_DONE;
 }
 
 /* Reads and looks for the pattern, for a while. */
-static enum stage_result receive(struct session *s, nsec now)
+static enum stage_result expect_receive(struct session *s, struct stream *connection, struct expecting *e,
+					nsec now)
 {
-	struct expecting *e = s->expecting;
 	nsec spent = 0;
 
 	for (; spent < LOOKING_MOST; spent = clock_now() - now) {
 		ssize_t got;
 
 		make_room(e);
-		got = s->remote->ops->read(s->remote, e->window + e->length, WINDOW_BYTES - e->length);
+		got = connection->ops->read(connection, e->window + e->length, WINDOW_BYTES - e->length);
 		if (got == -EAGAIN) {
-			session_want(s, s->remote->rfd, s->remote->rwait);
+			session_want_stream(s, connection, STREAM_READ);
 			return STAGE_WAIT;
 		}
 		if (got == 0)
-			return not_met(s);
+			return not_met(s, connection, e);
 		if (got < 0)
-			return connection_failed(s, (int)got);
+			return session_fail_stream(s, connection, STREAM_READ, (int)got);
 		s->in.moved += (uint64_t)got;
 		take(e, (size_t)got);
-		if (matches(s))
-			return met(s);
+		if (matches(s, e))
+			return met(s, connection, e);
 	}
 	session_wake_at(s, now + 2 * spent);
 	return STAGE_WAIT;
 }
 
-static enum stage_result step(struct session *s, nsec now)
+static enum stage_result expect_step(struct session *s, struct leg *leg, void *state, nsec now)
 {
-	if (!s->expecting)
-		s->expecting = calloc(1, sizeof *s->expecting);
-	if (!s->expecting)
-		return session_fail(s, EXIT_RESOURCES, "%s", strerror(ENOMEM));
-	send_text(s);
-	return receive(s, now);
+	struct expecting *e = state;
+
+	if (!e->filled && s->settings->send &&
+	    outbox_add(&e->box, s->settings->send, s->settings->send_length) < 0)
+		return session_await_memory(s, now);
+	e->filled = true;
+	if (expect_send(s, leg->top, e) == STAGE_FAILED)
+		return STAGE_FAILED;
+	return expect_receive(s, leg->top, e, now);
 }
 
-static void leave(struct session *s)
+static void expect_leave(struct session *s, struct leg *leg, void *state)
 {
-	free(s->expecting);
-	s->expecting = NULL;
+	struct expecting *e = state;
+
+	(void)s, (void)leg;
+	outbox_free(&e->box);
 }
 
-const struct stage stage_expect = {"expect", step, leave};
+const struct stage stage_expect = {"expect", sizeof(struct expecting), expect_step, expect_leave};

@@ -1,7 +1,7 @@
 /*
- * The greeting of the tutorial this program grew from: the host welcomes, the guest answers, each
- * prints what it was told. A message ends at its NUL byte or at end-of-file, however the network cut
- * it up.
+ * The greeting of the socket tutorial that this program grew from: the host welcomes, the guest answers, each
+ * prints what it was told. ("bejing" is the tutorial's own spelling.) A message ends at its NUL byte or at
+ * end-of-file, however the network cut it up.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -11,6 +11,7 @@
 
 #include "base/exitcode.h"
 #include "session/session.h"
+#include "stream/outbox.h"
 
 /* A message takes so much room at first, for most are short, and at last. */
 #define MESSAGE_ROOM ((size_t)512)
@@ -20,94 +21,80 @@
 static const char welcome[] = "welcome %a to bejing";
 static const char hello[] = "hello,this is client";
 
-/* What one exchange needs while it lasts; the parts are walked through in the order of a role. */
+/* The parts of an exchange, walked through in the order of a role. */
 enum part { SEND, RECEIVE, PRINT, FINISHED };
 
 struct greeting {
-	int step;     /* index into the role's parts */
-	size_t done;  /* bytes of this part that are done */
-	char *text;   /* what to send, its NUL byte included */
-	size_t text_length;
-	char *message; /* what was received */
+	struct stream_stdio stdio;
+	struct outbox sent;    /* what the peer is told */
+	struct outbox printed; /* what stdout is told */
+	struct list turn_link; /* in line for stdout */
+	struct task *task;     /* ... and what to wake when it is this one's turn */
+	bool begun;
+	uint8_t step;          /* index into the role's parts */
+	nsec ends;             /* when the time limit passes */
+	char *message;         /* what was received */
 	size_t length, room;
-	int lost;      /* -errno of what cut the message off; 0: it is whole */
+	int lost;              /* -errno of what cut the message off; 0: it is whole */
 };
 
-/* Writes `format` with %a, %p and %% replaced into *out, if it is not NULL; returns the length. */
-static size_t expand(const struct session *s, const char *format, char *out)
+/* Fills the outbox with `format`, %a, %p and %% replaced, and a NUL byte. Returns 0 or -ENOMEM. */
+static int greet_expand(const struct session *s, const char *format, struct outbox *box)
 {
 	char address[ENDPOINT_TEXT], port[8];
-	size_t n = 0;
+	int r = 0;
 
 	endpoint_text(&s->peer, address);
 	snprintf(port, sizeof port, "%u", endpoint_port(&s->peer));
-	for (; *format; format++) {
+	for (; *format && r == 0; format++) {
 		const char *piece = format;
 		size_t length = 1;
 
-		if (*format == '%' && strchr("ap%", format[1]) && format[1]) {
+		if (*format == '%' && format[1] && strchr("ap%", format[1])) {
 			format++;
 			piece = *format == 'a' ? address : *format == 'p' ? port : "%";
 			length = strlen(piece);
 		}
-		if (out)
-			memcpy(out + n, piece, length);
-		n += length;
+		r = outbox_add(box, piece, length);
 	}
-	return n;
+	return r == 0 ? outbox_add(box, "", 1) : r;
 }
 
 /* Sets the exchange up. Returns 0 or -ENOMEM. */
-static int set_up(struct session *s)
+static int greet_set_up(struct session *s, struct greeting *g, nsec now)
 {
 	const char *format = s->settings->greeting;
-	struct greeting *g = calloc(1, sizeof *g);
+	nsec limit = s->settings->idle_timeout ? s->settings->idle_timeout : TIME_LIMIT;
 
-	if (!g)
-		return -ENOMEM;
 	if (!format)
 		format = s->incoming ? welcome : hello;
-	g->text_length = expand(s, format, NULL) + 1;
-	g->text = malloc(g->text_length);
-	if (!g->text) {
-		free(g);
+	if (greet_expand(s, format, &g->sent) < 0) {
+		outbox_free(&g->sent);
 		return -ENOMEM;
 	}
-	s->greeting = g;
-	expand(s, format, g->text);
-	g->text[g->text_length - 1] = '\0';
-	stream_stdio_open(&s->stdio, -1, STDOUT_FILENO, true);
-	s->local = &s->stdio.stream;
+	list_init(&g->turn_link);
+	g->task = &s->task;
+	stream_stdio_open(&g->stdio, -1, STDOUT_FILENO, true);
+	s->legs[LEG_OTHER].top = &g->stdio.stream;
+	g->ends = clock_after(now, limit);
+	g->begun = true;
 	return 0;
 }
 
-static enum stage_result send_text(struct session *s)
+static enum stage_result greet_send(struct session *s, struct stream *connection, struct greeting *g)
 {
-	struct greeting *g = s->greeting;
+	size_t left = outbox_left(&g->sent);
+	int r = outbox_send(&g->sent, connection);
 
-	while (g->done < g->text_length) {
-		ssize_t put = s->remote->ops->write(s->remote, g->text + g->done,
-						    g->text_length - g->done);
-
-		if (put == -EAGAIN) {
-			session_want(s, s->remote->wfd, s->remote->wwait);
-			return STAGE_WAIT;
-		}
-		if (put < 0)
-			return session_fail(s, EXIT_LOST, "%s", strerror((int)-put));
-		g->done += (size_t)put;
+	s->out.moved += left - outbox_left(&g->sent);
+	if (r == -EAGAIN) {
+		session_want_stream(s, connection, STREAM_WRITE);
+		return STAGE_WAIT;
 	}
-	s->out.moved += g->text_length;
-	return STAGE_DONE;
+	return r < 0 ? session_fail_stream(s, connection, STREAM_WRITE, r) : STAGE_DONE;
 }
 
-/* The message ends here: at its NUL byte, or without one at the peer's end-of-file or a reset. */
-static enum stage_result message_ends(struct greeting *g, size_t length)
-{
-	g->length = length;
-	g->message[g->length++] = '\n';
-	return STAGE_DONE;
-}
+/* --- receiving --- */
 
 /* Makes room for more of the message, which has filled what there is. Returns 0 or -ENOMEM. */
 static int make_room(struct greeting *g)
@@ -125,51 +112,57 @@ static int make_room(struct greeting *g)
 	return 0;
 }
 
-static enum stage_result cut_off(struct session *s)
+/* The message is `length` bytes long: what is printed is that and a newline. */
+static enum stage_result message_ends(struct session *s, struct greeting *g, size_t length)
 {
-	return session_fail(s, exitcode_for(s->greeting->lost, EXIT_LOST), "%s",
-			    strerror(-s->greeting->lost));
+	if (outbox_add(&g->printed, g->message, length) < 0 || outbox_add(&g->printed, "\n", 1) < 0)
+		return session_fail(s, EXIT_RESOURCES, "%s", strerror(ENOMEM));
+	return STAGE_DONE;
 }
 
-static enum stage_result receive(struct session *s, nsec now)
+/* The peer has ended (`got` is 0) or was lost before a NUL byte. */
+static enum stage_result message_cut(struct session *s, struct stream *connection, struct greeting *g, int got)
 {
-	struct greeting *g = s->greeting;
+	g->lost = got;
+	if (g->length > 0)
+		return message_ends(s, g, g->length);
+	if (got < 0)
+		return session_fail_stream(s, connection, STREAM_READ, got);
+	return session_fail(s, EXIT_LOST, "ended before its greeting");
+}
 
+static enum stage_result greet_receive(struct session *s, struct stream *connection, struct greeting *g,
+				       nsec now)
+{
 	for (;;) {
 		const char *end;
 		ssize_t got;
 
-		if (g->done == g->room && make_room(g) < 0)
+		if (g->length == g->room && make_room(g) < 0)
 			return session_await_memory(s, now);
-		got = s->remote->ops->read(s->remote, g->message + g->done, g->room - g->done);
+		got = connection->ops->read(connection, g->message + g->length, g->room - g->length);
 		if (got == -EAGAIN) {
-			session_want(s, s->remote->rfd, s->remote->rwait);
+			session_want_stream(s, connection, STREAM_READ);
 			return STAGE_WAIT;
 		}
-		if (got < 0)
-			g->lost = (int)got;
-		if (got < 0 && g->done == 0)
-			return cut_off(s);
-		if (got == 0 && g->done == 0)
-			return session_fail(s, EXIT_LOST, "ended before its greeting");
 		if (got <= 0)
-			return message_ends(g, g->done);
+			return message_cut(s, connection, g, (int)got);
 		s->in.moved += (uint64_t)got;
-		end = memchr(g->message + g->done, '\0', (size_t)got);
+		end = memchr(g->message + g->length, '\0', (size_t)got);
 		if (end)
-			return message_ends(g, (size_t)(end - g->message));
-		g->done += (size_t)got;
-		if (g->done > MESSAGE_MOST)
+			return message_ends(s, g, (size_t)(end - g->message));
+		g->length += (size_t)got;
+		if (g->length > MESSAGE_MOST)
 			return session_fail(s, EXIT_LOST, "its greeting is longer than %zu bytes",
 					    MESSAGE_MOST);
 	}
 }
 
-/* --- one at a time on stdout, so that no two messages mix --- */
+/* --- printing: one at a time on stdout, so that no two messages mix --- */
 
-static bool take_turn(struct session *s)
+static bool take_turn(struct session *s, struct greeting *g)
 {
-	struct turn *t = s->turn;
+	struct turn *t = s->settings->turn;
 
 	if (!t || t->holder == s)
 		return true;
@@ -177,115 +170,110 @@ static bool take_turn(struct session *s)
 		t->holder = s;
 		return true;
 	}
-	if (list_empty(&s->turn_link))
-		list_append(&t->waiting, &s->turn_link);
+	if (list_empty(&g->turn_link))
+		list_append(&t->waiting, &g->turn_link);
 	return false;
 }
 
-static void give_turn(struct session *s)
+static void give_turn(struct session *s, struct greeting *g)
 {
-	struct turn *t = s->turn;
+	struct turn *t = s->settings->turn;
+	struct greeting *next;
 
-	list_remove(&s->turn_link);
+	list_remove(&g->turn_link);
 	if (!t || t->holder != s)
 		return;
 	t->holder = NULL;
 	if (list_empty(&t->waiting))
 		return;
-	t->holder = list_entry(t->waiting.next, struct session, turn_link);
-	list_remove(&t->holder->turn_link);
-	task_wake(&t->holder->task);
+	/* the next in line takes its turn when it runs */
+	next = list_entry(t->waiting.next, struct greeting, turn_link);
+	list_remove(&next->turn_link);
+	task_wake(next->task);
 }
 
-static enum stage_result print(struct session *s)
+static enum stage_result greet_print(struct session *s, struct stream *connection, struct greeting *g)
 {
-	struct greeting *g = s->greeting;
+	struct stream *local = &g->stdio.stream;
+	int r;
 
-	if (!take_turn(s))
+	if (!take_turn(s, g))
 		return STAGE_WAIT;
-	while (g->done < g->length) {
-		ssize_t put = s->local->ops->write(s->local, g->message + g->done, g->length - g->done);
-
-		if (put == -EAGAIN) {
-			session_want(s, s->local->wfd, s->local->wwait);
-			return STAGE_WAIT;
-		}
-		if (put < 0)
-			return session_output_failed(s, (int)put);
-		g->done += (size_t)put;
+	r = outbox_send(&g->printed, local);
+	if (r == -EAGAIN) {
+		session_want_stream(s, local, STREAM_WRITE);
+		return STAGE_WAIT;
 	}
-	give_turn(s);
+	if (r < 0)
+		return session_fail_output(s, r);
+	give_turn(s, g);
 	/* received bytes come before bad news */
-	return g->lost ? cut_off(s) : STAGE_DONE;
+	return g->lost ? session_fail_stream(s, connection, STREAM_READ, g->lost) : STAGE_DONE;
 }
 
 /* --- the exchange --- */
 
-static enum stage_result step_part(struct session *s, nsec now, enum part part)
+static enum stage_result greet_part(struct session *s, struct stream *connection, struct greeting *g,
+				    enum part part, nsec now)
 {
 	switch (part) {
 	case SEND:
-		return send_text(s);
+		return greet_send(s, connection, g);
 	case RECEIVE:
-		return receive(s, now);
+		return greet_receive(s, connection, g, now);
 	default:
-		return print(s);
+		return greet_print(s, connection, g);
 	}
 }
 
-static enum stage_result step_role(struct session *s, nsec now, const enum part *parts)
+static enum stage_result greet_role(struct session *s, struct leg *leg, struct greeting *g, const enum part *parts,
+				    nsec now)
 {
-	nsec limit = s->settings->idle_timeout ? s->settings->idle_timeout : TIME_LIMIT;
-	struct greeting *g;
+	enum stage_result r = STAGE_DONE;
 	char text[32];
 
-	if (!s->greeting && set_up(s) < 0)
+	if (!g->begun && greet_set_up(s, g, now) < 0)
 		return session_await_memory(s, now);
-	g = s->greeting;
-	if (s->quit_at == NSEC_NEVER)
-		s->quit_at = clock_after(now, limit);
-	for (; parts[g->step] != FINISHED; g->step++, g->done = 0) {
-		enum stage_result r = step_part(s, now, parts[g->step]);
-
-		if (r == STAGE_FAILED)
-			return r;
-		if (r == STAGE_WAIT && now >= s->quit_at)
-			return session_fail(s, EXIT_TIMEDOUT, "no greeting within %s (--idle-timeout)",
-					    clock_words(limit, text, sizeof text));
-		if (r == STAGE_WAIT) {
-			session_wake_at(s, s->quit_at);
-			return r;
-		}
-	}
-	/* what may still come after the message is nobody's, but must not be answered with a reset */
-	s->drop_input = true;
-	return STAGE_DONE;
+	for (; parts[g->step] != FINISHED && r == STAGE_DONE; g->step += r == STAGE_DONE)
+		r = greet_part(s, leg->top, g, parts[g->step], now);
+	if (r == STAGE_WAIT && now >= g->ends)
+		return session_fail(s, EXIT_TIMEDOUT, "no greeting within %s (--idle-timeout)",
+				    clock_words(s->settings->idle_timeout ? s->settings->idle_timeout : TIME_LIMIT,
+						text, sizeof text));
+	session_wake_at(s, g->ends);
+	/* what may still come after the message is of no use, but must not be answered with a reset */
+	s->drop_input = r == STAGE_DONE;
+	return r;
 }
 
-static enum stage_result step_host(struct session *s, nsec now)
+static enum stage_result greet_host_step(struct session *s, struct leg *leg, void *state, nsec now)
 {
 	static const enum part parts[] = {SEND, RECEIVE, PRINT, FINISHED};
 
-	return step_role(s, now, parts);
+	return greet_role(s, leg, state, parts, now);
 }
 
-static enum stage_result step_guest(struct session *s, nsec now)
+static enum stage_result greet_guest_step(struct session *s, struct leg *leg, void *state, nsec now)
 {
 	static const enum part parts[] = {RECEIVE, PRINT, SEND, FINISHED};
 
-	return step_role(s, now, parts);
+	return greet_role(s, leg, state, parts, now);
 }
 
-static void leave(struct session *s)
+static void greet_leave(struct session *s, struct leg *leg, void *state)
 {
-	give_turn(s);
-	if (!s->greeting)
+	struct greeting *g = state;
+
+	(void)leg;
+	if (!g->begun)
 		return;
-	free(s->greeting->text);
-	free(s->greeting->message);
-	free(s->greeting);
-	s->greeting = NULL;
+	give_turn(s, g);
+	session_forget(s, g->stdio.stream.wfd);
+	leg_close(&s->legs[LEG_OTHER]);
+	outbox_free(&g->sent);
+	outbox_free(&g->printed);
+	free(g->message);
 }
 
-const struct stage stage_greet_host = {"greet", step_host, leave};
-const struct stage stage_greet_guest = {"greet", step_guest, leave};
+const struct stage stage_greet_host = {"greet", sizeof(struct greeting), greet_host_step, greet_leave};
+const struct stage stage_greet_guest = {"greet", sizeof(struct greeting), greet_guest_step, greet_leave};

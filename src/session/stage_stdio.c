@@ -1,127 +1,115 @@
 /*
- * The main stage: two flows, stdin to the socket and the socket to stdout, neither of which ever
+ * The main stage: two flows, stdin to the connection and the connection to stdout, neither of which ever
  * waits for the other. Here alone is decided what the end or the failure of one means for the other.
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/exitcode.h"
-#include "session/progress.h"
+#include "session/quit.h"
 #include "session/session.h"
-#include "session/traced.h"
+
+struct stdio_state {
+	struct stream_stdio stdio;
+	struct stream_text text; /* in place of stdin: --send */
+	struct quit quit;
+	uint64_t sent_at_end;    /* what we had sent when the peer's end came */
+	bool output_ended;       /* stdout is closed */
+};
 
 /* Joins stdin and stdout to the connection. Returns 0 or -ENOMEM. */
-static int set_up(struct session *s)
+static int stdio_set_up(struct session *s, struct leg *local, struct stdio_state *st)
 {
 	const struct session_settings *settings = s->settings;
+	int r;
 
-	stream_stdio_open(&s->stdio, settings->recv_only || settings->send ? -1 : STDIN_FILENO,
-		       settings->send_only ? -1 : STDOUT_FILENO, settings->keep_stdout);
-	s->local = &s->stdio.stream;
-	flow_init(&s->out, s->local, s->remote);
-	flow_init(&s->in, s->remote, s->local);
+	stream_stdio_open(&st->stdio, settings->recv_only || settings->send ? -1 : STDIN_FILENO,
+			  settings->send_only ? -1 : STDOUT_FILENO, settings->keep_stdout);
+	local->top = &st->stdio.stream;
+	r = session_join(s);
 	if (settings->send) {
-		stream_text_open(&s->text, settings->send, settings->send_length);
-		s->out.src = &s->text.stream;
+		stream_text_open(&st->text, settings->send, settings->send_length);
+		s->out.src = &st->text.stream;
 	}
 	s->out.withhold_end = settings->no_shutdown || settings->recv_only;
 	/* stdout is closed here, not by the flow: it has to leave the poll set first */
 	s->in.withhold_end = true;
-	s->relaying = true;
-	return filters_apply(s);
-}
-
-/* What a failure of the connection is called: EPIPE says how it met us, not what happened. */
-static const char *connection_error(int error)
-{
-	return strerror(error == -EPIPE ? ECONNRESET : -error);
-}
-
-/* The connection has failed: say so, and what got lost with it. */
-static enum stage_result connection_failed(struct session *s, int error)
-{
-	int lost = session_unacknowledged(s);
-	int status = exitcode_for(error, EXIT_LOST);
-
-	if (lost > 0)
-		return session_fail(s, status, "%s (bytes sent and not acknowledged: %d)",
-				    connection_error(error), lost);
-	return session_fail(s, status, "%s", connection_error(error));
+	return r;
 }
 
 /* One failed flow ends both, but bytes that were received come before bad news. */
-static enum stage_result check_failures(struct session *s)
+static enum stage_result check_failures(struct session *s, const struct stdio_state *st)
 {
 	const struct flow *out = &s->out, *in = &s->in;
 
+	(void)st;
 	if (in->state == FLOW_FAILED && in->culprit == FLOW_DST)
-		return session_output_failed(s, in->error);
+		return session_fail_output(s, in->error);
 	if (out->state == FLOW_FAILED && out->culprit == FLOW_SRC)
-		return session_fail(s, exitcode_for(out->error, EXIT_LOCAL), "read stdin: %s",
-				    strerror(-out->error));
+		return session_fail_stream(s, out->src, STREAM_READ, out->error);
 	if (in->state == FLOW_FAILED)
-		return connection_failed(s, in->error);
-	if (out->state == FLOW_FAILED && (flow_over(in) || !session_is_gone(out->error)))
-		return connection_failed(s, out->error);
+		return session_fail_connection(s, STREAM_READ, in->error);
+	if (out->state == FLOW_FAILED && (flow_over(in) || !stream_is_lost(out->error)))
+		return session_fail_connection(s, STREAM_WRITE, out->error);
 	return STAGE_DONE;
 }
 
 /* The peer has ended and all of it is written: what reads our stdout may see the end, too. */
-static enum stage_result end_output(struct session *s)
+static enum stage_result end_output(struct session *s, struct stdio_state *st)
 {
+	struct stream *local = &st->stdio.stream;
 	int r;
 
-	if (s->in.state != FLOW_DONE || s->output_ended)
+	if (s->in.state != FLOW_DONE || st->output_ended)
 		return STAGE_DONE;
-	s->output_ended = true;
-	s->sent_at_end = s->out.moved;
-	session_forget(s, s->local->wfd);
-	r = s->local->ops->shut(s->local);
+	st->output_ended = true;
+	st->sent_at_end = s->out.moved;
+	session_forget(s, local->wfd);
+	r = local->ops->shut(local);
 	if (r < 0)
-		return session_output_failed(s, r);
+		return session_fail_output(s, r);
 	/* a person at the keyboard wants the prompt back */
-	if (s->local->rkind == FD_TERMINAL)
+	if (local->rkind == FD_TERMINAL)
 		flow_stop_reading(&s->out);
 	return STAGE_DONE;
 }
 
 /*
- * The peer ended before, and stdin has nothing to say: only keepalive can tell whether somebody is
+ * The peer ended before, and stdin has nothing to say: only keepalive can tell whether the peer's host is
  * still there. A reset that answers a probe, when nothing was sent since, merely says that the peer
  * closed for good: nothing is lost and nothing is left to do.
  */
-static enum stage_result check_peer_gone(struct session *s)
+static enum stage_result check_peer_gone(struct session *s, const struct stdio_state *st)
 {
-	int error = 0;
-	socklen_t length = sizeof error;
+	struct leg *connection = &s->legs[LEG_CONNECTION];
+	int error;
 
-	if (s->in.state != FLOW_DONE || !session_got_error(s, s->remote->wfd))
+	if (s->in.state != FLOW_DONE || !session_got_error(s, leg_socket(connection)))
 		return STAGE_DONE;
-	getsockopt(s->remote->wfd, SOL_SOCKET, SO_ERROR, &error, &length);
+	error = leg_take_error(connection);
 	if (error == 0)
 		return STAGE_DONE;
-	traced_lost(s, error);
-	if (error == ETIMEDOUT || s->out.moved != s->sent_at_end || s->out.held > 0)
-		return connection_failed(s, -error);
+	if (error == -ETIMEDOUT || s->out.moved != st->sent_at_end || s->out.held > 0)
+		return session_fail_connection(s, STREAM_READ, error);
 	flow_cut(&s->out);
 	return STAGE_DONE;
 }
 
 /* stdout's reader may leave while the peer is silent: a pipe tells by an error event alone. */
-static enum stage_result check_reader_gone(struct session *s)
+static enum stage_result check_reader_gone(struct session *s, const struct stdio_state *st)
 {
-	if (s->local->wkind == FD_PIPE && !s->output_ended && session_got_error(s, s->local->wfd))
-		return session_output_failed(s, -EPIPE);
+	const struct stream *local = &st->stdio.stream;
+
+	if (local->wkind == FD_PIPE && !st->output_ended && session_got_error(s, local->wfd))
+		return session_fail_output(s, -EPIPE);
 	return STAGE_DONE;
 }
 
 /* -q has run out: the flow that is left ends here. */
-static enum stage_result quit(struct session *s)
+static enum stage_result stdio_quit(struct session *s)
 {
-	int left;
+	int left, unacknowledged;
 	char limit[32];
 
 	if (flow_over(&s->out)) {
@@ -130,7 +118,8 @@ static enum stage_result quit(struct session *s)
 		s->drop_input = true;
 		return STAGE_DONE;
 	}
-	left = (int)s->out.held + session_unacknowledged(s);
+	unacknowledged = session_unacknowledged(s);
+	left = (int)s->out.held + (unacknowledged > 0 ? unacknowledged : 0);
 	flow_cut(&s->out);
 	s->abandoned = true;
 	if (left > 0)
@@ -140,54 +129,58 @@ static enum stage_result quit(struct session *s)
 	return STAGE_DONE;
 }
 
-/* Once one flow has ended, -q limits the other. */
-static enum stage_result check_quit(struct session *s, nsec now)
-{
-	if (s->settings->quit_after < 0 || flow_over(&s->in) == flow_over(&s->out))
-		return STAGE_DONE;
-	if (s->quit_at == NSEC_NEVER)
-		s->quit_at = clock_after(now, s->settings->quit_after);
-	if (now >= s->quit_at)
-		return quit(s);
-	session_wake_at(s, s->quit_at);
-	return STAGE_DONE;
-}
-
 /* What the flows wait for, and the two ends whose loss would show as an error only. */
-static void want_flows(struct session *s, nsec now)
+static void stdio_want(struct session *s, const struct stdio_state *st, nsec now)
 {
 	session_want_flow(s, &s->in, now);
 	session_want_flow(s, &s->out, now);
 	if (flow_over(&s->in) && !flow_over(&s->out))
-		session_want(s, s->remote->wfd, FD_ERROR);
-	if (s->local->wkind == FD_PIPE && !s->output_ended)
-		session_want(s, s->local->wfd, FD_ERROR);
+		session_want(s, leg_socket(&s->legs[LEG_CONNECTION]), FD_ERROR);
+	if (st->stdio.stream.wkind == FD_PIPE && !st->output_ended)
+		session_want(s, st->stdio.stream.wfd, FD_ERROR);
 }
 
-static enum stage_result step(struct session *s, nsec now)
+/* What has come of the flows' steps. Returns STAGE_DONE while nothing has failed. */
+static enum stage_result stdio_check(struct session *s, struct stdio_state *st)
 {
-	static enum stage_result (*const checks[])(struct session *) = {
-		check_reader_gone, check_peer_gone, check_failures, end_output, check_failures,
-	};
-	bool more;
+	enum stage_result r = check_reader_gone(s, st);
 
-	if (!s->relaying && set_up(s) < 0)
+	if (r == STAGE_DONE)
+		r = check_peer_gone(s, st);
+	if (r == STAGE_DONE)
+		r = check_failures(s, st);
+	if (r == STAGE_DONE)
+		r = end_output(s, st);
+	return r;
+}
+
+static enum stage_result stdio_step(struct session *s, struct leg *local, void *state, nsec now)
+{
+	struct stdio_state *st = state;
+
+	if (!s->joined && stdio_set_up(s, local, st) < 0)
 		return session_fail(s, EXIT_RESOURCES, "%s", strerror(ENOMEM));
-	more = session_can_step(s, &s->in) && flow_step(&s->in);
-	more |= session_can_step(s, &s->out) && flow_step(&s->out);
-	for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)
-		if (checks[i](s) == STAGE_FAILED)
-			return STAGE_FAILED;
-	if (check_quit(s, now) == STAGE_FAILED)
+	session_step_flows(s);
+	if (stdio_check(s, st) == STAGE_FAILED)
+		return STAGE_FAILED;
+	if (quit_is_due(s, &st->quit, now) && stdio_quit(s) == STAGE_FAILED)
 		return STAGE_FAILED;
 	if (flow_over(&s->in) && flow_over(&s->out))
 		return STAGE_DONE;
 	/* told to stop reading only now, and nothing holds it back: it will come to its end at once */
-	if (more || (s->out.state == FLOW_ENDING && s->out.waits == FLOW_NEITHER && !s->out.resume_at))
+	if (s->out.state == FLOW_ENDING && s->out.waits == FLOW_NEITHER && !s->out.resume_at)
 		task_wake(&s->task);
-	want_flows(s, now);
-	progress_step(s, now);
+	stdio_want(s, st, now);
 	return STAGE_WAIT;
 }
 
-const struct stage stage_stdio = {"relay", step, NULL};
+static void stdio_leave(struct session *s, struct leg *local, void *state)
+{
+	struct stdio_state *st = state;
+
+	session_forget(s, st->stdio.stream.rfd);
+	session_forget(s, st->stdio.stream.wfd);
+	leg_close(local);
+}
+
+const struct stage stage_stdio = {"stdio", sizeof(struct stdio_state), stdio_step, stdio_leave};

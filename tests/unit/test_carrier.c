@@ -439,7 +439,7 @@ static void check_state(void)
 		wrong("an idle flow has something on loan");
 	if (f->moved - t.before + f->held > t.sent)
 		wrong("%llu moved and %zu held of %zu sent",
-		      (unsigned long long)(f->moved - t.before), f->held, t.sent);
+		      (unsigned long long)(f->moved - t.before), (size_t)f->held, t.sent);
 }
 
 /* A reset flow does not end its destination: its owner does. */
@@ -521,7 +521,7 @@ static void check_end(void)
 		      (int)f->culprit);
 	if (!leaves && (f->moved - t.before != t.length || f->held))
 		wrong("%llu of %zu moved, %zu held", (unsigned long long)(f->moved - t.before),
-		      t.length, f->held);
+		      t.length, (size_t)f->held);
 	if (f->buffer || f->pipe)
 		wrong("something is still on loan");
 }

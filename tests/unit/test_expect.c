@@ -102,32 +102,66 @@ static struct session_settings settings;
 static struct expectation expectation;
 static int waits, waits_in_vain;
 
+/* What the session has kept as its failure; "" when there is none. */
+static const char *failure(void)
+{
+	return session.notes && session.notes->failure ? session.notes->failure : "";
+}
+
+static void forget(void)
+{
+	if (session.notes)
+		free(session.notes->failure);
+	free(session.notes);
+	session.notes = NULL;
+}
+
+/* A new session at the beginning of the stage, whose state is returned. */
+static void *begin(void)
+{
+	forget();
+	session = (struct session){.settings = &settings};
+	session.legs[LEG_CONNECTION].top = &peer.stream;
+	return calloc(1, stage_expect.room);
+}
+
+static enum stage_result step(void *state)
+{
+	return stage_expect.step(&session, &session.legs[LEG_CONNECTION], state, clock_now());
+}
+
+static void leave(void *state)
+{
+	stage_expect.leave(&session, &session.legs[LEG_CONNECTION], state);
+	free(state);
+}
+
 /* Runs the stage to its end. `send` may be NULL. */
 static enum stage_result expect(const char *pattern, const char *send)
 {
 	enum stage_result result;
+	void *state;
 
 	expectation.text = pattern;
 	if (regcomp(&expectation.pattern, pattern, REG_EXTENDED | REG_NOSUB) != 0)
 		return STAGE_FAILED;
 	settings = (struct session_settings){
 		.expect = &expectation, .send = send, .send_length = send ? strlen(send) : 0};
-	free(session.failure);
-	session = (struct session){.settings = &settings, .remote = &peer.stream};
+	state = begin();
 	waits = waits_in_vain = 0;
 	for (;;) {
 		for (int i = 0; i < SESSION_WATCHES; i++)
 			session.watches[i].fd = -1;
 		memset(session.wanted, 0, sizeof session.wanted);
 		session.wake_at = NSEC_NEVER;
-		result = stage_expect.step(&session, clock_now());
+		result = step(state);
 		if (result != STAGE_WAIT || ++waits > 100000)
 			break;
 		/* for the peer, or, where looking takes long, for its next turn */
 		waits_in_vain += session.wake_at == NSEC_NEVER &&
 				 (session.watches[0].fd != FD || !(session.wanted[0] & FD_IN));
 	}
-	stage_expect.leave(&session);
+	leave(state);
 	regfree(&expectation.pattern);
 	return result;
 }
@@ -183,7 +217,7 @@ static void check_found(void)
 	say("hello and more", 14);
 	peer.piece = 1;
 	point(expect("hello", NULL) == STAGE_DONE && peer.at == 14 && peer.shut &&
-		      !session.failure && !session.expecting,
+		      !session.failed,
 	      "found, and parted with politely");
 	/* it did not have to come to the end for that */
 	say("hello and more", 14);
@@ -268,18 +302,18 @@ static void check_sending(void)
 static void check_sending_waits(void)
 {
 	unsigned wanted = 0;
+	void *state;
 
 	say("", 0);
 	peer.paused = false;
 	peer.pauses = true;
 	settings = (struct session_settings){.expect = &expectation, .send = "x", .send_length = 1};
-	free(session.failure);
-	session = (struct session){.settings = &settings, .remote = &peer.stream};
+	state = begin();
 	for (int i = 0; i < SESSION_WATCHES; i++)
 		session.watches[i].fd = -1;
-	if (stage_expect.step(&session, clock_now()) == STAGE_WAIT)
+	if (step(state) == STAGE_WAIT)
 		wanted = session.wanted[0];
-	stage_expect.leave(&session);
+	leave(state);
 	point(wanted == (FD_IN | FD_OUT),
 	      "it waits for both sides while there is something to send (%u)", wanted);
 }
@@ -309,7 +343,7 @@ static void check_failures(void)
 		say(failures[i].text, strlen(failures[i].text));
 		peer.end = failures[i].end;
 		result = expect(failures[i].pattern, NULL);
-		said = session.failure ? session.failure : "";
+		said = failure();
 		point(result == (failures[i].status ? STAGE_FAILED : STAGE_DONE) &&
 			      session.status == failures[i].status &&
 			      (failures[i].said ? *said && strstr(said, failures[i].said) : !*said),
@@ -327,6 +361,6 @@ int main(void)
 	check_sending();
 	check_sending_waits();
 	check_failures();
-	free(session.failure);
+	forget();
 	return done();
 }

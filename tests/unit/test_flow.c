@@ -592,7 +592,7 @@ static int said_shut(struct stream *s)
 	return 0;
 }
 
-static const struct stream_ops saying = {said_read, said_write, said_shut, NULL};
+static const struct stream_ops saying = {.read = said_read, .write = said_write, .shut = said_shut};
 static struct stream said_src = {.ops = &saying, .rkind = FD_PIPE},
 		     said_dst = {.ops = &saying, .wkind = FD_SOCKET};
 static struct filter_telnet said_telnet;

@@ -1,4 +1,4 @@
-#include "session/traced.h"
+#include "trace/traced.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -8,22 +8,21 @@
 #include <sys/socket.h>
 
 #include "trace/trace.h"
-#include "session/session.h"
 
-struct stream_traced {
+struct traced {
 	struct stream stream;
-	struct stream *inner;
+	struct stream *inner; /* the stream below */
 	struct trace_connection *trace;
 	bool reset; /* the connection has been reset, and what came before that may still be unread */
 };
 
-static struct stream_traced *outer(struct stream *s)
+static struct traced *outer(struct stream *s)
 {
-	return (struct stream_traced *)(void *)s;
+	return (struct traced *)(void *)s;
 }
 
 /* What the inner stream waits for is what we wait for. */
-static void take_over(struct stream_traced *t)
+static void take_over(struct traced *t)
 {
 	t->stream.rwait = t->inner->rwait;
 	t->stream.wwait = t->inner->wwait;
@@ -36,7 +35,7 @@ static bool is_reset(ssize_t error)
 }
 
 /* Nothing more is received: a reset that writing has met first has its place here. */
-static void input_ended(struct stream_traced *t, ssize_t how)
+static void input_ended(struct traced *t, ssize_t how)
 {
 	if (is_reset(how) || t->reset)
 		trace_end(t->trace, TRACE_RECEIVED, TRACE_RESET);
@@ -46,7 +45,7 @@ static void input_ended(struct stream_traced *t, ssize_t how)
 
 static ssize_t traced_read(struct stream *s, void *buf, size_t n)
 {
-	struct stream_traced *t = outer(s);
+	struct traced *t = outer(s);
 	ssize_t got = t->inner->ops->read(t->inner, buf, n);
 
 	take_over(t);
@@ -59,7 +58,7 @@ static ssize_t traced_read(struct stream *s, void *buf, size_t n)
 
 static ssize_t traced_write(struct stream *s, const void *buf, size_t n)
 {
-	struct stream_traced *t = outer(s);
+	struct traced *t = outer(s);
 	ssize_t put = t->inner->ops->write(t->inner, buf, n);
 
 	take_over(t);
@@ -72,7 +71,7 @@ static ssize_t traced_write(struct stream *s, const void *buf, size_t n)
 
 static int traced_shut(struct stream *s)
 {
-	struct stream_traced *t = outer(s);
+	struct traced *t = outer(s);
 	struct endpoint peer;
 	/* asked before: our FIN may be what closes the connection; and one that is gone sends none */
 	bool connected = !t->reset && endpoint_of_peer(t->inner->wfd, &peer) == 0;
@@ -86,18 +85,18 @@ static int traced_shut(struct stream *s)
 
 static bool traced_pending(const struct stream *s)
 {
-	return stream_pending(((const struct stream_traced *)(const void *)s)->inner);
+	return stream_pending(((const struct traced *)(const void *)s)->inner);
 }
 
 static int traced_explain(const struct stream *s, enum stream_half half, int error, char *words, size_t size)
 {
-	return stream_explain(((const struct stream_traced *)(const void *)s)->inner, half, error, words,
+	return stream_explain(((const struct traced *)(const void *)s)->inner, half, error, words,
 			      size);
 }
 
 static void traced_close(struct stream *s)
 {
-	struct stream_traced *t = outer(s);
+	struct traced *t = outer(s);
 
 	t->inner->ops->close(t->inner);
 	free(t);
@@ -115,39 +114,38 @@ static void to_trace(const struct endpoint *e, struct trace_address *a)
 	endpoint_text(e, a->text);
 }
 
-int traced_begin(struct session *s)
+struct traced *traced_open(struct trace *trace, struct stream *below, uint64_t number, bool incoming,
+			   const struct endpoint *local, const struct endpoint *peer)
 {
 	static const struct stream_ops ops = {.read = traced_read,
-					     .write = traced_write,
-					     .shut = traced_shut,
-					     .pending = traced_pending,
-					     .explain = traced_explain,
-					     .close = traced_close};
-	struct trace_address local = {0}, peer;
-	struct stream_traced *t;
-	struct endpoint here;
+					      .write = traced_write,
+					      .shut = traced_shut,
+					      .pending = traced_pending,
+					      .explain = traced_explain,
+					      .close = traced_close};
+	struct trace_address here, there;
+	struct traced *t = calloc(1, sizeof *t);
 
-	if (!s->settings->trace)
-		return 0;
-	t = calloc(1, sizeof *t);
 	if (!t)
-		return -ENOMEM;
-	if (endpoint_of_local(s->remote->rfd, &here) == 0)
-		to_trace(&here, &local);
-	to_trace(&s->peer, &peer);
-	t->trace = trace_begin(s->settings->trace, s->number, s->incoming, &local, &peer);
-	t->inner = s->remote;
-	t->stream = *s->remote;
+		return NULL;
+	to_trace(local, &here);
+	to_trace(peer, &there);
+	t->trace = trace_begin(trace, number, incoming, &here, &there);
+	t->inner = below;
+	t->stream = *below;
 	t->stream.ops = &ops;
-	/* to be seen, the bytes have to come our way */
+	/* to be seen, the bytes have to come through our memory */
 	t->stream.raw_in = t->stream.raw_out = false;
-	s->remote = &t->stream;
-	s->traced = t;
-	return 0;
+	return t;
+}
+
+struct stream *traced_stream(struct traced *t)
+{
+	return &t->stream;
 }
 
 /* What closing the socket will do to our direction, if it has not ended. */
-static void end_by_close(struct stream_traced *t)
+static void end_by_close(struct traced *t)
 {
 	int sock = t->stream.rfd, unread = 0;
 	struct linger linger = {0};
@@ -155,29 +153,21 @@ static void end_by_close(struct stream_traced *t)
 	struct endpoint peer;
 	bool reset;
 
-	/* a connection that is gone hears nothing any more */
+	/* nothing is sent on a connection that is gone */
 	if (endpoint_of_peer(sock, &peer) < 0)
 		return;
-	/* SO_LINGER asks for a reset, and bytes that nobody has read are one: RFC 1122, 4.2.2.13 */
+	/* SO_LINGER asks for a reset, and unread bytes cause one: RFC 1122, 4.2.2.13 */
 	getsockopt(sock, SOL_SOCKET, SO_LINGER, &linger, &size);
 	ioctl(sock, FIONREAD, &unread);
 	reset = unread > 0 || (linger.l_onoff && linger.l_linger == 0);
 	trace_end(t->trace, TRACE_SENT, reset ? TRACE_RESET : TRACE_FIN);
 }
 
-void traced_lost(struct session *s, int error)
+void traced_finish(struct traced *t, int lost, const char *how)
 {
-	if (s->traced && is_reset(-error))
-		s->traced->reset = true;
-}
-
-void traced_finish(struct session *s)
-{
-	if (!s->traced)
-		return;
-	if (s->traced->reset)
-		trace_end(s->traced->trace, TRACE_RECEIVED, TRACE_RESET);
-	end_by_close(s->traced);
-	trace_finish(s->traced->trace, s->failure ? s->failure : "closed");
-	s->traced = NULL;
+	if (t->reset || is_reset(lost))
+		trace_end(t->trace, TRACE_RECEIVED, TRACE_RESET);
+	end_by_close(t);
+	trace_finish(t->trace, how);
+	t->trace = NULL;
 }

@@ -1,0 +1,36 @@
+#include <errno.h>
+#include <sys/socket.h>
+
+#include "session/session.h"
+
+int leg_socket(const struct leg *leg)
+{
+	return leg->socket.stream.ops ? leg->socket.stream.rfd : -1;
+}
+
+int leg_take_error(struct leg *leg)
+{
+	int error = 0;
+	socklen_t length = sizeof error;
+
+	if (getsockopt(leg_socket(leg), SOL_SOCKET, SO_ERROR, &error, &length) < 0)
+		return 0;
+	if (error)
+		leg->socket.lost = -error;
+	return -error;
+}
+
+void leg_abort_on_close(const struct leg *leg)
+{
+	struct linger now = {.l_onoff = 1, .l_linger = 0};
+
+	setsockopt(leg_socket(leg), SOL_SOCKET, SO_LINGER, &now, sizeof now);
+}
+
+void leg_close(struct leg *leg)
+{
+	if (leg->top)
+		leg->top->ops->close(leg->top);
+	leg->top = NULL;
+	leg->socket.stream.ops = NULL;
+}

@@ -1,0 +1,19 @@
+/* -q, --quit-after: once one flow has ended, the other gets so much time. */
+#ifndef SESSION_QUIT_H
+#define SESSION_QUIT_H
+
+#include "session/session.h"
+
+/* All zero at first. */
+struct quit {
+	bool started;
+	nsec ends;
+};
+
+/*
+ * Behind a step of the flows: starts the clock when one of them is over, has the session woken when it runs
+ * out, and returns true once it has.
+ */
+bool quit_is_due(struct session *s, struct quit *q, nsec now);
+
+#endif
