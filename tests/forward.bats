@@ -124,20 +124,20 @@ slow_build() {
 
 @test "a client that is reset resets the upstream, after what it had sent" {
 	peer_bg upstream expect:abc touch:got lost
-	forward_bg tool "$PORT"
+	forward_bg tool "$PORT" -v
 	talk "$PORT" send:abc wait:got reset
 	ends 0 upstream
-	wait_for one_line tool.err 'connection from 127.0.0.1'
+	wait_for grep -q 'connection from 127.0.0.1 port [0-9]*: Connection reset by peer' tool.err
 	only_listens tool
 }
 
 @test "an upstream that is reset resets the client, after what it had sent" {
 	peer_bg upstream expect:x send:abc acked touch:sent wait:go reset
-	forward_bg tool "$PORT"
+	forward_bg tool "$PORT" -v
 	start_bg client "$HELPERS/peer" connect "$PORT" send:x wait:sent expect:abc touch:go lost
 	ends 0 upstream
 	ends 0 client
-	wait_for one_line tool.err 'upstream: Connection reset by peer'
+	wait_for grep -q 'upstream: Connection reset by peer' tool.err
 	only_listens tool
 }
 
@@ -193,7 +193,7 @@ gone_or_ended() {
 	wait_port deaf.port
 	forward_bg tool "$PORT" -w 300ms
 	returns 0 "$HELPERS/peer" connect "$PORT" lost
-	wait_for one_line tool.err 'no answer within 300 ms'
+	wait_for one_line tool.err 'no answer'
 	only_listens tool
 }
 
@@ -208,10 +208,10 @@ gone_or_ended() {
 
 @test "-i ends a silent connection with a reset on both sides" {
 	peer_bg upstream expect:x touch:there lost
-	forward_bg tool "$PORT" -i 300ms
+	forward_bg tool "$PORT" -v -i 300ms
 	talk "$PORT" send:x wait:there lost
 	ends 0 upstream
-	wait_for one_line tool.err --idle-timeout
+	wait_for grep -q -e --idle-timeout tool.err
 	only_listens tool
 }
 

@@ -196,6 +196,8 @@ static void settle_settings(struct settings *s, struct shared *shared)
 	s->server.descriptors = descriptors(s);
 	s->server.descriptors_beside = DESCRIPTORS_BESIDE;
 	s->server.tells_full = true;
+	/* one of many: -v tells what befalls it */
+	s->session.failures = s->server.keep_open ? DIAG_STEPS : DIAG_FAILURES;
 	/* what the listener uses does not bind the other leg */
 	s->dial.family = AF_UNSPEC;
 	/* stdin and stdout can serve one at a time */

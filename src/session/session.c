@@ -34,12 +34,20 @@ static const char *session_words(const struct session *s, char *buf, size_t size
 	return buf;
 }
 
+/* What fails on this machine is told by a server at any rate; what befalls a connection, as the settings say. */
+static int failure_level(const struct session *s)
+{
+	bool here = s->incoming && (s->status == EXIT_LOCAL || s->status == EXIT_RESOURCES);
+
+	return here ? DIAG_FAILURES : s->settings->failures;
+}
+
 /* Tells the failure: that of a connection with its peer in front. */
 static void session_tell_failure(const struct session *s, const char *what)
 {
 	char who[128];
 
-	if (!what || diag_level() < s->settings->failures)
+	if (!what || diag_level() < failure_level(s))
 		return;
 	if (s->legs[LEG_CONNECTION].top)
 		diag_failure("%s: %s", session_words(s, who, sizeof who), what);
@@ -58,11 +66,11 @@ enum stage_result session_fail(struct session *s, int status, const char *format
 	va_end(args);
 	if (n && !n->failure)
 		n->failure = strdup(what);
+	if (!s->status)
+		s->status = status;
 	/* without memory to keep it, it is told now */
 	if (!n || !n->failure)
 		session_tell_failure(s, what);
-	if (!s->status)
-		s->status = status;
 	s->failed = true;
 	return STAGE_FAILED;
 }

@@ -70,6 +70,7 @@ static enum stage_result connect_await(struct session *s, struct connecting *c, 
 	char words[400];
 
 	if (!s->incoming) {
+		keep_record(s, c->dial);
 		session_fail(s, EXIT_RESOURCES, "%s: %s", dial_words(c->dial, words, sizeof words),
 			     strerror(-error));
 		return STAGE_FAILED;
@@ -80,6 +81,13 @@ static enum stage_result connect_await(struct session *s, struct connecting *c, 
 	return STAGE_WAIT;
 }
 
+/* That an upstream cannot be reached concerns all connections to come: told once, without -v too. */
+static void tell_unreachable(const struct session *s, const char *what, const char *why)
+{
+	if (s->incoming && diag_level() < DIAG_STEPS)
+		diag_once(DIAG_ONCE_UPSTREAM, "%s: %s", what, why);
+}
+
 static enum stage_result connect_failed(struct session *s, struct connecting *c)
 {
 	struct dial *d = c->dial;
@@ -87,6 +95,7 @@ static enum stage_result connect_failed(struct session *s, struct connecting *c)
 
 	keep_record(s, d);
 	dial_words(d, words, sizeof words);
+	tell_unreachable(s, words, dial_reason(d));
 	if (d->out_of_time)
 		return establish_time_is_up(s, words);
 	session_fail(s, dial_status(d), "%s: %s", words, dial_reason(d));
