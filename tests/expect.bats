@@ -118,7 +118,7 @@ load helpers
 	returns 2 "$TCPTOOL" connect --expect='a(' 127.0.0.1 1
 	one_line err "--expect: 'a('"
 	returns 2 "$TCPTOOL" connect --send='\q' 127.0.0.1 1
-	one_line err "--send: '\\\\q' has an escape that does not exist"
+	one_line err "--send: '\\q' has an escape that does not exist"
 }
 
 # --- --settle ------------------------------------------------------------------------------------

@@ -48,7 +48,7 @@ static void __attribute__((format(printf, 1, 0))) say(const char *format, va_lis
 
 	vsnprintf(text, sizeof text, format, args);
 	memcpy(line, prefix, sizeof prefix - 1);
-	escape(text, strlen(text), line + sizeof prefix - 1, sizeof line - sizeof prefix);
+	escape_message(text, line + sizeof prefix - 1, sizeof line - sizeof prefix);
 	length = strlen(line);
 	line[length++] = '\n';
 	/* one write, so that lines of several processes do not mix; a lost stderr is nobody's failure */

@@ -1,15 +1,16 @@
 #include "base/escape.h"
 
+#include <stdbool.h>
 #include <string.h>
 
-/* Writes one byte's escape into `to` (5 bytes); returns its length. */
-static size_t escape_one(unsigned char c, char *to)
+/* Writes one byte's escape into `to` (4 bytes); returns its length. */
+static size_t escape_one(unsigned char c, bool doubles, char *to)
 {
 	static const char hex[] = "0123456789abcdef";
 	const char *named = c == '\n' ? "\\n" :
 			    c == '\r' ? "\\r" :
 			    c == '\t' ? "\\t" :
-			    c == '\\' ? "\\\\" : NULL;
+			    c == '\\' && doubles ? "\\\\" : NULL;
 
 	if (named) {
 		memcpy(to, named, 2);
@@ -26,14 +27,14 @@ static size_t escape_one(unsigned char c, char *to)
 	return 4;
 }
 
-char *escape(const void *bytes, size_t n, char *out, size_t size)
+/* `doubles`: the backslash, so that the bytes can be read back. */
+static char *escape_all(const unsigned char *in, size_t n, bool doubles, char *out, size_t size)
 {
-	const unsigned char *in = bytes;
 	size_t used = 0;
 
 	for (size_t i = 0; i < n; i++) {
 		char one[4];
-		size_t length = escape_one(in[i], one);
+		size_t length = escape_one(in[i], doubles, one);
 		/* unless this is the last byte, leave room for the mark that says more was cut */
 		size_t reserve = i + 1 < n ? 4 : 1;
 
@@ -47,6 +48,16 @@ char *escape(const void *bytes, size_t n, char *out, size_t size)
 	}
 	out[used] = '\0';
 	return out;
+}
+
+char *escape(const void *bytes, size_t n, char *out, size_t size)
+{
+	return escape_all(bytes, n, true, out, size);
+}
+
+char *escape_message(const char *text, char *out, size_t size)
+{
+	return escape_all((const unsigned char *)text, strlen(text), false, out, size);
 }
 
 /* Up to `most` digits of `base` at *at. Returns their value, or -1 when there is none. */

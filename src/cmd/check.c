@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/diag.h"
+#include "base/escape.h"
 #include "base/exitcode.h"
 #include "net/shared_lookup.h"
 #include "stream/outbox.h"
@@ -155,16 +156,19 @@ static int print_done(struct check *c)
 	for (; c->printed < c->targets->count && c->probes[c->printed].done; c->printed++) {
 		const struct probe *p = &c->probes[c->printed];
 		const struct target *t = p->target;
+		char host[ESCAPE_ROOM(HOST_NAME_MOST)];
 		int r = 0;
 
 		if (!c->status)
 			c->status = p->status;
 		if (c->settings->quiet)
 			continue;
+		/* the name of an interface, which may be a zone, can hold any byte */
+		escape_message(t->host, host, sizeof host);
 		if (p->status == EXIT_OK)
-			r = outbox_print(&c->lines, "%s %u %s %.2f\n", t->host, t->port, p->state, p->ms);
+			r = outbox_print(&c->lines, "%s %u %s %.2f\n", host, t->port, p->state, p->ms);
 		else
-			r = outbox_print(&c->lines, "%s %u %s\n", t->host, t->port, p->state);
+			r = outbox_print(&c->lines, "%s %u %s\n", host, t->port, p->state);
 		if (r < 0)
 			return r;
 	}

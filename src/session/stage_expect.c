@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/escape.h"
 #include "base/exitcode.h"
 #include "session/session.h"
 #include "stream/outbox.h"
@@ -17,7 +18,7 @@
  * so much it takes a tenth of a second at worst.
  */
 #define WINDOW_BYTES ((size_t)8 * 1024)
-#define SHOWN_BYTES 100
+#define SHOWN_ROOM 204 /* of what was received, in a message */
 
 /* After so long of reading and matching the limits on time have their turn, and as long again the others. */
 #define LOOKING_MOST (10 * NSEC_PER_MSEC)
@@ -74,16 +75,15 @@ static void make_room(struct expecting *e)
 /* The peer has ended, or was lost while we were sending. */
 static enum stage_result not_met(struct session *s, struct stream *connection, const struct expecting *e)
 {
-	int shown = e->length < SHOWN_BYTES ? (int)e->length : SHOWN_BYTES;
+	char shown[SHOWN_ROOM];
 
 	if (e->error)
 		return session_fail_stream(s, connection, STREAM_WRITE, e->error);
 	if (e->length == 0)
 		return session_fail(s, EXIT_EXPECT, "nothing was received, expected '%.100s'",
 				    s->settings->expect->text);
-	return session_fail(s, EXIT_EXPECT, "expected '%.100s', received '%.*s%s'",
-			    s->settings->expect->text, shown, e->window,
-			    e->length > SHOWN_BYTES ? "..." : "");
+	return session_fail(s, EXIT_EXPECT, "expected '%.100s', received '%s'",
+			    s->settings->expect->text, escape(e->window, e->length, shown, sizeof shown));
 }
 
 static bool matches(const struct session *s, const struct expecting *e)

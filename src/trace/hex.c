@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/escape.h"
 #include "trace/writer.h"
 
 #define COLUMNS 16
@@ -22,25 +23,34 @@
 
 static const char marks[] = {[TRACE_SENT] = '>', [TRACE_RECEIVED] = '<'};
 
-/* "MARK #N TIME " with the date or without, and then the words, into the scratch; returns the length. */
+/* A failure in words at its longest, or two addresses with their zones; what is longer is cut. */
+#define WORDS_MOST 1000
+
+/*
+ * "MARK #N TIME " with the date or without, then the words, escaped, and a newline, into the scratch;
+ * returns the length. The words may hold bytes from outside, which must not begin a line of their own.
+ */
 static size_t __attribute__((format(printf, 4, 5)))
 head(struct trace_connection *c, char mark, bool date, const char *words, ...)
 {
 	struct timespec now = trace_time();
 	char *out = c->trace->scratch;
-	char text[32];
+	char text[32], plain[WORDS_MOST];
 	struct tm tm;
 	va_list args;
-	int n;
+	size_t n;
 
 	localtime_r(&now.tv_sec, &tm);
 	strftime(text, sizeof text, date ? "%Y-%m-%d %H:%M:%S" : "%H:%M:%S", &tm);
-	n = snprintf(out, TRACE_SCRATCH, "%c #%" PRIu64 " %s.%06ld ", mark, c->number, text,
-		     now.tv_nsec / 1000);
+	n = (size_t)snprintf(out, TRACE_SCRATCH, "%c #%" PRIu64 " %s.%06ld ", mark, c->number, text,
+			     now.tv_nsec / 1000);
 	va_start(args, words);
-	n += vsnprintf(out + n, TRACE_SCRATCH - (size_t)n, words, args);
+	vsnprintf(plain, sizeof plain, words, args);
 	va_end(args);
-	return (size_t)n < TRACE_SCRATCH ? (size_t)n : TRACE_SCRATCH - 1;
+	escape_message(plain, out + n, ESCAPE_ROOM(WORDS_MOST));
+	n += strlen(out + n);
+	out[n++] = '\n';
+	return n;
 }
 
 /* Up to 16 bytes as a line; returns its length. */
@@ -67,7 +77,7 @@ static size_t line(char mark, uint64_t offset, const unsigned char *b, size_t n,
 
 static void begin(struct trace_connection *c)
 {
-	size_t n = head(c, '=', true, "%s %s port %u %s %s port %u\n",
+	size_t n = head(c, '=', true, "%s %s port %u %s %s port %u",
 			c->incoming ? "accepted from" : "connected to", c->peer.text, c->peer.port,
 			c->incoming ? "at" : "from", c->local.text, c->local.port);
 
@@ -77,7 +87,7 @@ static void begin(struct trace_connection *c)
 static void bytes(struct trace_connection *c, enum trace_direction way, const unsigned char *b, size_t n)
 {
 	char *out = c->trace->scratch;
-	size_t used = head(c, marks[way], false, "%zu bytes\n", n);
+	size_t used = head(c, marks[way], false, "%zu bytes", n);
 
 	for (size_t at = 0; at < n; at += COLUMNS) {
 		size_t now = n - at < COLUMNS ? n - at : COLUMNS;
@@ -93,15 +103,14 @@ static void bytes(struct trace_connection *c, enum trace_direction way, const un
 
 static void end(struct trace_connection *c, enum trace_direction way, enum trace_ending how)
 {
-	size_t n = head(c, marks[way], false, "%s\n",
-			how == TRACE_FIN ? "end" : "reset");
+	size_t n = head(c, marks[way], false, "%s", how == TRACE_FIN ? "end" : "reset");
 
 	trace_write_text(c->trace, c->trace->scratch, n);
 }
 
 static void finish(struct trace_connection *c, const char *how)
 {
-	size_t n = head(c, '=', false, "%s\n", how);
+	size_t n = head(c, '=', false, "%s", how);
 
 	trace_write_text(c->trace, c->trace->scratch, n);
 }

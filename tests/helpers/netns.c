@@ -2,11 +2,12 @@
  * Runs a command in a network of its own, where nothing but the loopback interface exists, and may lend
  * it other name-service files: the place for unreachable hosts, names and ports below 1024.
  *
- *     netns [-du] [-A ADDR6[/N]]... [-b FILE:OVER]... COMMAND [ARG]...
+ *     netns [-du] [-R NAME] [-A ADDR6[/N]]... [-b FILE:OVER]... COMMAND [ARG]...
  *     netns -j PID [-d] [COMMAND [ARG]...]
  *
  *     -d              the loopback interface is down
  *     -u              COMMAND runs as the user who calls, not as root of a user namespace
+ *     -R NAME         the loopback interface is called NAME, of any bytes that an interface's name may have
  *     -A ADDR6[/N]    give it this IPv6 address; the others of the prefix, of N bits, do not answer
  *     -b FILE:OVER    FILE shows in place of OVER, if there is such a file
  *     -j PID          join the network of process PID, which netns has made, and make no new one
@@ -86,11 +87,12 @@ static void join(const char *pid)
 		die("chdir %s: %s", here, strerror(errno));
 }
 
-static void set_loopback(bool up)
+static void set_loopback(const char *name, bool up)
 {
-	struct ifreq request = {.ifr_name = "lo"};
+	struct ifreq request = {.ifr_name = ""};
 	int s = socket(AF_INET, SOCK_DGRAM, 0);
 
+	memcpy(request.ifr_name, name, strlen(name));
 	if (s < 0 || ioctl(s, SIOCGIFFLAGS, &request) < 0)
 		die("netns: %s", strerror(errno));
 	if (up)
@@ -99,6 +101,20 @@ static void set_loopback(bool up)
 		request.ifr_flags = (short)(request.ifr_flags & ~IFF_UP);
 	if (ioctl(s, SIOCSIFFLAGS, &request) < 0)
 		die("netns: %s", strerror(errno));
+	close(s);
+}
+
+/* In a new network the interface is down, and may be renamed. */
+static void rename_loopback(const char *to)
+{
+	struct ifreq request = {.ifr_name = "lo"};
+	int s = socket(AF_INET, SOCK_DGRAM, 0);
+
+	if (strlen(to) >= sizeof request.ifr_newname)
+		die("netns: '%s' is too long", to);
+	strcpy(request.ifr_newname, to);
+	if (s < 0 || ioctl(s, SIOCSIFNAME, &request) < 0)
+		die("netns: rename lo: %s", strerror(errno));
 	close(s);
 }
 
@@ -136,16 +152,18 @@ int main(int argc, char **argv)
 {
 	char *addresses[16], *loans[16];
 	int letter, address_count = 0, loan_count = 0;
-	const char *pid = NULL;
+	const char *pid = NULL, *name = "lo";
 	bool down = false, same_user = false;
 
-	while ((letter = getopt(argc, argv, "+j:duA:b:")) != -1) {
+	while ((letter = getopt(argc, argv, "+j:duR:A:b:")) != -1) {
 		if (letter == 'j')
 			pid = optarg;
 		else if (letter == 'd')
 			down = true;
 		else if (letter == 'u')
 			same_user = true;
+		else if (letter == 'R')
+			name = optarg;
 		else if (letter == 'A' && address_count < 16)
 			addresses[address_count++] = optarg;
 		else if (letter == 'b' && loan_count < 16)
@@ -157,8 +175,10 @@ int main(int argc, char **argv)
 		join(pid);
 	else
 		leave(same_user);
+	if (strcmp(name, "lo") != 0)
+		rename_loopback(name);
 	if (!pid || down)
-		set_loopback(!down);
+		set_loopback(name, !down);
 	for (int i = 0; i < address_count; i++)
 		add_address(addresses[i]);
 	for (int i = 0; i < loan_count; i++)
