@@ -44,8 +44,10 @@ options() {
 NOT_NUMBERS=(-1 +1 ' 1' '1 ' 1. 1.5 1e3 1e9 0x10 1k '' - one '1,2' $'1\n' ١
 	2147483648 4294967296 9223372036854775807 9223372036854775808 18446744073709551616
 	99999999999999999999999999)
-NOT_TIMES=(-1 -0 +1 ' 1' '1 ' '1 s' 1. '1,5' 1e3 0x10 1x 1d 1S 1ss 1mm 5m5 '' ms s . inf nan one $'1\n'
-	9223372036854775808 99999999999999999999h 1e999)
+NOT_TIMES=(-1 -0 +1 ' 1' '1 ' '1 s' 1. '1,5' 1e3 0x10 1x 1D 1S 1ss 1mm 5m5 1m30 30s1m 1m1m '' ms s . .s inf nan
+	one $'1\n' 1e999)
+NOT_SIZES=(-1 +1 ' 1' '1 ' '1 k' 1. 1.5 .5 '1,5k' 1e3 0x10 1x 1kb 1Mb 1Mib 1kk 1k5 1s 1iB '' k B . .k inf nan one
+	$'1\n' 0 0.0001k 9223372036854775808 99999999999999999999G)
 
 # --- numbers and times ---------------------------------------------------------------------------
 
@@ -69,13 +71,40 @@ NOT_TIMES=(-1 -0 +1 ' 1' '1 ' '1 s' 1. '1,5' 1e3 0x10 1x 1d 1S 1ss 1mm 5m5 '' ms
 }
 
 @test "times may have fractions and units" {
-	for time in 0.01 10ms 0.01s 10.5ms 0.0002m 0.000003h; do
+	for time in 0.01 .01 10ms 0.01s 10.5ms 0.0002m 0.000003h 10000us 0s10ms; do
 		returns 5 "$TCPTOOL" listen -w "$time" 127.0.0.1 0
 	done
 	port=$("$HELPERS/peer" free)
-	for time in 1 1.5 2m 1h 500ms 24h; do
+	for time in 1 1.5 2m 1h 500ms 24h 30d 1w 1m30s 1h30m 1min 5sec; do
 		returns 4 "$TCPTOOL" connect -w "$time" 127.0.0.1 "$port"
 	done
+}
+
+@test "a time that is longer than any clock holds is for ever" {
+	for time in 999999999 9223372036854775808 99999999999999999999h 200000w; do
+		peer_bg peer rest:x send:y
+		printf x | returns 0 "$TCPTOOL" connect -q "$time" -w "$time" -i "$time" --deadline="$time" \
+			--retry="$time" --retry-interval="$time" 127.0.0.1 "$PORT"
+		holds out y
+		ends 0 peer
+		returns 5 "$TCPTOOL" listen -q "$time" -i "$time" --drain="$time" --delay="$time" -w 10ms 127.0.0.1 0
+		peer_bg peer close
+		returns 1 "$TCPTOOL" connect -z -w "$time" --settle="$time" 127.0.0.1 "$PORT"
+	done
+	# the kernel's options hold less, and say so
+	refused connect -O user-timeout=99999999999999999999h 127.0.0.1 1
+	refused connect --keepalive=99999999999999999999h 127.0.0.1 1
+}
+
+@test "sizes may have fractions, and units in either case, in bytes or not" {
+	port=$("$HELPERS/peer" free)
+	for size in 1 100B 64k 500K 1m 1M 1.5M .5k 1MB 1kB 1MiB .25GiB; do
+		returns 4 "$TCPTOOL" connect --chunk="$size" --limit-rate="$size" -O "sndbuf=$size" 127.0.0.1 "$port"
+	done
+	refused_values connect --limit-rate '127.0.0.1 1' "${NOT_SIZES[@]}"
+	refused_values connect --chunk '127.0.0.1 1' 3G 2147483648 "${NOT_SIZES[@]}"
+	returns 2 "$TCPTOOL" connect --chunk=3G 127.0.0.1 1
+	one_line err "'3G' is not from 1 to 2147483647 bytes"
 }
 
 @test "--keepalive takes up to three numbers" {

@@ -7,10 +7,11 @@
 static size_t escape_one(unsigned char c, bool doubles, char *to)
 {
 	static const char hex[] = "0123456789abcdef";
-	const char *named = c == '\n' ? "\\n" :
-			    c == '\r' ? "\\r" :
-			    c == '\t' ? "\\t" :
-			    c == '\\' && doubles ? "\\\\" : NULL;
+	const char *named = c == '\n'            ? "\\n" :
+			    c == '\r'            ? "\\r" :
+			    c == '\t'            ? "\\t" :
+			    c == '\\' && doubles ? "\\\\" :
+						   NULL;
 
 	if (named) {
 		memcpy(to, named, 2);

@@ -4,7 +4,8 @@
 #include <stdbool.h>
 #include <string.h>
 
-#define YEARS_10 (INT64_C(3653) * 24 * 3600 * NSEC_PER_SEC)
+#define SECOND NSEC_PER_SEC
+#define DAY (24 * 3600 * SECOND)
 
 static bool is_digit(char c)
 {
@@ -47,62 +48,120 @@ int num_parse(const char *word, int64_t min, int64_t max, int64_t *out)
 	return in_range(v, min, max, out);
 }
 
-int num_size(const char *word, int64_t min, int64_t max, int64_t *out)
-{
-	int64_t v;
-	int shift = 0;
+/* A number with or without a fraction: "1", "1.5", ".5". The fraction is a pointer to its digits. */
+struct decimal {
+	int64_t whole;
+	const char *fraction;
+	size_t places;
+};
 
-	if (digits(&word, &v) < 0)
+/* Reads one at *at and leaves *at behind it. Returns 0 or -EINVAL. */
+static int read_decimal(const char **at, struct decimal *d)
+{
+	*d = (struct decimal){.whole = 0};
+	if (**at != '.' && digits(at, &d->whole) < 0)
 		return -EINVAL;
-	if (*word != '\0') {
-		shift = *word == 'k' ? 10 : *word == 'M' ? 20 : *word == 'G' ? 30 : -1;
-		if (shift < 0 || word[1] != '\0')
-			return -EINVAL;
-	}
-	if (v > INT64_MAX >> shift)
-		return -ERANGE;
-	return in_range(v << shift, min, max, out);
+	if (**at != '.')
+		return 0;
+	d->fraction = ++*at;
+	d->places = strspn(*at, "0123456789");
+	*at += d->places;
+	return d->places > 0 ? 0 : -EINVAL;
 }
 
-/* The nanoseconds one of `unit` lasts, or 0 for an unknown one. */
-static nsec unit_length(const char *unit)
+/* The bytes that a fraction of 2 to the power of `shift` stands for. */
+static int64_t fraction_of_size(const struct decimal *d, int shift)
+{
+	double value = 0, scale = 1;
+
+	/* a double holds 15 digits exactly, and to multiply it by a power of two costs none of them */
+	for (size_t i = 0; i < d->places && i < 15; i++) {
+		value = value * 10 + (d->fraction[i] - '0');
+		scale *= 10;
+	}
+	return (int64_t)(value * (double)(INT64_C(1) << shift) / scale);
+}
+
+/* By how many bits a unit shifts, or -1 for what is none. */
+static int unit_shift(const char *unit)
+{
+	static const char letters[] = "kmgtKMGT";
+	const char *letter = *unit ? strchr(letters, *unit) : NULL;
+	const char *rest = letter ? unit + 1 : unit;
+
+	if (*rest != '\0' && strcmp(rest, "B") != 0 && !(letter && strcmp(rest, "iB") == 0))
+		return -1;
+	return letter ? 10 * (int)((letter - letters) % 4 + 1) : 0;
+}
+
+int num_size(const char *word, int64_t min, int64_t max, int64_t *out)
+{
+	struct decimal d;
+	int shift;
+
+	if (read_decimal(&word, &d) < 0)
+		return -EINVAL;
+	shift = unit_shift(word);
+	if (shift < 0 || (shift == 0 && d.fraction))
+		return -EINVAL;
+	if (d.whole > INT64_MAX >> shift)
+		return -ERANGE;
+	return in_range((d.whole << shift) + fraction_of_size(&d, shift), min, max, out);
+}
+
+/* The nanoseconds one of the unit at *at lasts, with *at behind it, or 0 for an unknown one. */
+static nsec unit_length(const char **at)
 {
 	static const struct {
 		const char *name;
 		nsec length;
 	} units[] = {
-		{"", NSEC_PER_SEC},       {"s", NSEC_PER_SEC},         {"ms", NSEC_PER_MSEC},
-		{"m", 60 * NSEC_PER_SEC}, {"h", 3600 * NSEC_PER_SEC},
+		{"us", 1000},       {"ms", NSEC_PER_MSEC}, {"s", SECOND},        {"sec", SECOND},
+		{"m", 60 * SECOND}, {"min", 60 * SECOND},  {"h", 3600 * SECOND}, {"d", DAY},
+		{"w", 7 * DAY},
 	};
+	size_t length = strcspn(*at, "0123456789.");
 
-	for (size_t i = 0; i < sizeof units / sizeof *units; i++)
-		if (strcmp(unit, units[i].name) == 0)
-			return units[i].length;
+	for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+		if (strlen(units[i].name) != length || memcmp(*at, units[i].name, length) != 0)
+			continue;
+		*at += length;
+		return units[i].length;
+	}
 	return 0;
+}
+
+/* `from` and so many units, or NSEC_NEVER. */
+static nsec add_span(nsec from, const struct decimal *d, nsec unit)
+{
+	nsec span, fraction = 0, tenth = unit / 10;
+
+	if (__builtin_mul_overflow(d->whole, unit, &span))
+		return NSEC_NEVER;
+	/* each digit is worth a tenth of the one before, in whole nanoseconds */
+	for (size_t i = 0; i < d->places && tenth > 0; i++, tenth /= 10)
+		fraction += (d->fraction[i] - '0') * tenth;
+	return clock_after(clock_after(from, span), fraction);
 }
 
 int num_time(const char *word, nsec *out)
 {
-	const char *fraction = NULL;
-	int64_t whole, v;
-	nsec unit, tenth;
+	nsec total = 0, unit, last = NSEC_NEVER;
+	const char *begin = word;
 
-	if (digits(&word, &whole) < 0)
-		return -EINVAL;
-	if (*word == '.') {
-		fraction = ++word;
-		if (!is_digit(*word))
+	do {
+		struct decimal d;
+		bool first = word == begin;
+
+		if (read_decimal(&word, &d) < 0)
 			return -EINVAL;
-		word += strspn(word, "0123456789");
-	}
-	unit = unit_length(word);
-	if (unit == 0)
-		return -EINVAL;
-	if (__builtin_mul_overflow(whole, unit, &v) || v > YEARS_10)
-		return -ERANGE;
-	/* each digit of the fraction is worth a tenth of the one before, in whole nanoseconds */
-	for (tenth = unit / 10; fraction && is_digit(*fraction); fraction++, tenth /= 10)
-		v += (*fraction - '0') * tenth;
-	*out = v;
+		unit = *word == '\0' && first ? SECOND : unit_length(&word);
+		/* 30s1m is a slip, as 5m5 is */
+		if (unit == 0 || unit >= last)
+			return -EINVAL;
+		last = unit;
+		total = add_span(total, &d, unit);
+	} while (*word);
+	*out = total;
 	return 0;
 }

@@ -15,10 +15,17 @@
 /* A decimal integer from min to max. */
 int num_parse(const char *word, int64_t min, int64_t max, int64_t *out);
 
-/* A span of time: a decimal fraction with the unit ms, s (or none), m or h. Up to 10 years. */
+/*
+ * A span of time: a decimal fraction with the unit us, ms, s, sec, m, min, h, d, w or none (seconds), or
+ * several of them with units that get shorter, as in 1m30s. What is longer than the clock holds is
+ * NSEC_NEVER, so that there is no -ERANGE.
+ */
 int num_time(const char *word, nsec *out);
 
-/* A size in bytes: a decimal integer with the unit k, M or G (powers of 1024) or none. */
+/*
+ * A size in bytes: a decimal fraction with the unit k, M, G, T (powers of 1024, in either case), with "B" or
+ * "iB" behind it or not. Without a unit it is a whole number. Less than a byte is cut off.
+ */
 int num_size(const char *word, int64_t min, int64_t max, int64_t *out);
 
 #endif

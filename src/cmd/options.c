@@ -244,10 +244,23 @@ static int store_time(const struct settings *s, const struct option_row *row, co
 	nsec span;
 
 	if (num_time(word, &span) < 0)
-		return usage(s, "--%s: '%.100s' is not a time such as 500ms, 1.5, 2m or 1h", row->name, word);
+		return usage(s, "--%s: '%.100s' is not a time such as 500ms, 1.5, 2m or 1h30m", row->name,
+			     word);
 	if (span < row->min)
 		return usage(s, "--%s: the time must be more than 0", row->name);
 	*out = span;
+	return 0;
+}
+
+static int store_size(const struct settings *s, const struct option_row *row, const char *word, int64_t *out)
+{
+	int r = num_size(word, row->min, row->max, out);
+
+	if (r == -ERANGE)
+		return usage(s, "--%s: '%.100s' is not from %" PRId64 " to %" PRId64 " bytes", row->name,
+			     word, row->min, row->max);
+	if (r < 0)
+		return usage(s, "--%s: '%.100s' is not a size such as 64k, 1.5M or 2GiB", row->name, word);
 	return 0;
 }
 
@@ -282,10 +295,7 @@ static int store(struct settings *s, const struct option_row *row, const char *w
 	case NUMBER:
 		return num_parse(word, row->min, row->max, at) < 0 ? bad_number(s, row, word) : 0;
 	case SIZE:
-		if (num_size(word, row->min, row->max, at) < 0)
-			return usage(s, "--%s: '%.100s' is not a size such as 64k, 1M or 2G", row->name,
-				     word);
-		return 0;
+		return store_size(s, row, word, at);
 	case OPTIONAL_TIME:
 		*also = true;
 		return word ? store_time(s, row, word, at) : 0;

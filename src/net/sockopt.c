@@ -18,7 +18,7 @@ static int parse_seconds(const char *word, int *out)
 
 	if (r < 0)
 		return r;
-	span = (span + NSEC_PER_SEC - 1) / NSEC_PER_SEC;
+	span = span / NSEC_PER_SEC + (span % NSEC_PER_SEC != 0);
 	if (span < 1 || span > 32767)
 		return -ERANGE;
 	*out = (int)span;

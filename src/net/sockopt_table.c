@@ -106,7 +106,7 @@ static int parse_time(const char *word, nsec unit, const struct sockopt_row *row
 
 	if (num_time(word, &span) < 0)
 		return -EINVAL;
-	span = (span + unit - 1) / unit;
+	span = span / unit + (span % unit != 0);
 	if (span < row->min || span > row->max)
 		return -ERANGE;
 	*out = span;

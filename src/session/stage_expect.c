@@ -82,8 +82,8 @@ static enum stage_result not_met(struct session *s, struct stream *connection, c
 	if (e->length == 0)
 		return session_fail(s, EXIT_EXPECT, "nothing was received, expected '%.100s'",
 				    s->settings->expect->text);
-	return session_fail(s, EXIT_EXPECT, "expected '%.100s', received '%s'",
-			    s->settings->expect->text, escape(e->window, e->length, shown, sizeof shown));
+	return session_fail(s, EXIT_EXPECT, "expected '%.100s', received '%s'", s->settings->expect->text,
+			    escape(e->window, e->length, shown, sizeof shown));
 }
 
 static bool matches(const struct session *s, const struct expecting *e)

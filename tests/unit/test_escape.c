@@ -86,14 +86,16 @@ static void check_messages(void)
 
 	point(strcmp(escape_message("C:\\temp \\x1b", out, sizeof out), "C:\\temp \\x1b") == 0,
 	      "a message keeps its backslashes: '%s'", out);
-	point(strcmp(escape_message("\033[2J\n\x9b\xc3\xa9", out, sizeof out), "\\x1b[2J\\n\\x9b\\xc3\\xa9") == 0,
+	point(strcmp(escape_message("\033[2J\n\x9b\xc3\xa9", out, sizeof out),
+		     "\\x1b[2J\\n\\x9b\\xc3\\xa9") == 0,
 	      "all else in a message is escaped: '%s'", out);
 	for (int c = 1; c < 256; c++)
 		all[c - 1] = (char)c;
 	all[255] = '\0';
 	point(is_safe(escape_message(all, out, sizeof out)) && strlen(out) > 255,
 	      "no byte of a message is shown as a control character");
-	point(strcmp(escape_message("0123456789", out, 8), "0123...") == 0, "a long message is cut: '%s'", out);
+	point(strcmp(escape_message("0123456789", out, 8), "0123...") == 0, "a long message is cut: '%s'",
+	      out);
 }
 
 /* ESCAPE_ROOM is enough for the worst of bytes. */
