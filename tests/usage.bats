@@ -328,6 +328,59 @@ NOT_SIZES=(-1 +1 ' 1' '1 ' '1 k' 1. 1.5 .5 '1,5k' 1e3 0x10 1x 1kb 1Mb 1Mib 1kk 1
 	refused listen --
 }
 
+# shows TEXT WORD...: the words are refused, and the line shows the right form.
+shows() {
+	local text=$1
+	shift
+	refused "$@"
+	one_line err "$text"
+}
+
+@test "zones: an interface that there is not, a zone that is missing, the form of URLs" {
+	shows "this machine has no interface 'nope'" connect fe80::1%nope 1
+	shows "this machine has no interface 'nope'" connect '[fe80::1%nope]:1'
+	shows "this machine has no interface 4000000000" listen fe80::1%4000000000 0
+	shows "'a.b' is no IPv6 address" connect a.b%lo 1
+	shows "is link-local: its interface has to be said, as in fe80::1%eth0" connect fe80::1 1
+	shows "is link-local" listen '[fe80::1]:0'
+	shows "is link-local" listen --forward='[fe80::1]:1' 127.0.0.1 0
+	make_network -A fe80::1/64
+	start_bg server "${NET[@]}" "$TCPTOOL" listen --port-file=port --recv-only '[fe80::1%25lo]:0'
+	wait_port port
+	returns 0 "${NET[@]}" "$TCPTOOL" connect "[fe80::1%25lo]:$PORT" </dev/null
+	ends 0 server
+	# an interface that an option says is as good
+	returns 4 "${NET[@]}" "$TCPTOOL" connect -O interface=lo fe80::1 1
+}
+
+@test ":PORT is this machine, without asking anybody" {
+	echo 'hosts: none' >nsswitch
+	echo '192.0.2.1 localhost' >hosts
+	make_network -b "$PWD/nsswitch:/etc/nsswitch.conf" -b "$PWD/hosts:/etc/hosts"
+	for family in 127.0.0.1 ::1; do
+		rm -f port
+		start_bg server "${NET[@]}" "$TCPTOOL" listen -k --port-file=port --recv-only $family 0
+		wait_port port
+		returns 0 "${NET[@]}" "$TCPTOOL" connect ":$PORT" </dev/null
+		returns 0 "${NET[@]}" "$TCPTOOL" connect -n ":$PORT" </dev/null
+		returns 0 "${NET[@]}" "$TCPTOOL" connect -z ":$PORT"
+		grep -q "^localhost $PORT open " out
+		[ $family = 127.0.0.1 ] || returns 4 "${NET[@]}" "$TCPTOOL" connect -4 ":$PORT"
+		[ $family = ::1 ] || returns 4 "${NET[@]}" "$TCPTOOL" connect -6 ":$PORT"
+	done
+	start_bg relay "${NET[@]}" "$TCPTOOL" listen -n --forward=":$PORT" --port-file=relay.port 127.0.0.1 0
+	wait_port relay.port
+	returns 0 "${NET[@]}" "$TCPTOOL" connect 127.0.0.1 "$PORT" </dev/null
+}
+
+@test "PORT is missing: sockets that were passed on to another process are no reason, and that is told" {
+	# shellcheck disable=SC2016 # it is that shell's
+	returns 2 sh -c 'LISTEN_FDS=1 LISTEN_PID=1 exec "$@"' sh "$TCPTOOL" listen
+	one_line err "\$LISTEN_FDS is not for this process: \$LISTEN_PID is 1, not "
+	returns 2 env -u LISTEN_PID LISTEN_FDS=1 "$TCPTOOL" listen
+	one_line err "\$LISTEN_PID is not set"
+}
+
 # --- help ----------------------------------------------------------------------------------------
 
 @test "--help and --version go to stdout with status 0" {

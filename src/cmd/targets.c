@@ -1,13 +1,16 @@
 #include "cmd/targets.h"
 
+#include <net/if.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/diag.h"
 #include "base/exitcode.h"
 #include "base/num.h"
+#include "net/lookup.h"
 
 /* Operands are shown in messages up to this length. */
 #define SHOWN "'%.100s'"
@@ -84,14 +87,53 @@ static char *unbracket(char *host)
 	return host + 1;
 }
 
+/* Why `host`, which has a zone, is no address; it may be the address itself. */
+static void refuse_zone(const char *host, const char *zone)
+{
+	char address[INET6_ADDRSTRLEN];
+	struct endpoint e;
+
+	snprintf(address, sizeof address, "%.*s", (int)(zone - host < 45 ? zone - host : 45), host);
+	if (endpoint_parse(address, &e) != HOST_ADDRESS || e.any.sa_family != AF_INET6)
+		diag_failure(SHOWN " is not ADDRESS%%INTERFACE: '%s' is no IPv6 address", host, address);
+	else
+		diag_failure(SHOWN ": this machine has no interface '%.40s'", host, zone + 1);
+}
+
+/*
+ * A link-local address is one on each link (RFC 4007): without its zone the kernel knows no way there, unless
+ * an option or the source says the interface. Returns 0 or EXIT_USAGE.
+ */
+static int check_zone(const struct settings *s, const char *host, const struct endpoint *e)
+{
+	char name[IF_NAMESIZE];
+	uint32_t scope;
+
+	if (e->any.sa_family != AF_INET6)
+		return 0;
+	scope = e->v6.sin6_scope_id;
+	if (scope && !if_indextoname(scope, name)) {
+		diag_failure(SHOWN ": this machine has no interface %u", host, scope);
+		return EXIT_USAGE;
+	}
+	if (scope || !IN6_IS_ADDR_LINKLOCAL(&e->v6.sin6_addr) || s->options.count || s->dial.source)
+		return 0;
+	diag_failure(SHOWN " is link-local: its interface has to be said, as in %.60s%%eth0", host, host);
+	return EXIT_USAGE;
+}
+
 /* A host must be an address of `family` or a name that may be looked up. Returns 0 or EXIT_USAGE. */
 static int check_host(const struct settings *s, const char *host, int family)
 {
+	const char *zone = strchr(host, '%');
 	struct endpoint e;
 
 	switch (endpoint_parse(host, &e)) {
 	case HOST_BAD:
-		diag_failure(SHOWN " is neither an address nor a host name", host);
+		if (zone)
+			refuse_zone(host, zone);
+		else
+			diag_failure(SHOWN " is neither an address nor a host name", host);
 		return EXIT_USAGE;
 	case HOST_NAME:
 		if (!s->numeric)
@@ -100,10 +142,26 @@ static int check_host(const struct settings *s, const char *host, int family)
 		return EXIT_USAGE;
 	default:
 		if (family == AF_UNSPEC || family == e.any.sa_family)
-			return 0;
+			return check_zone(s, host, &e);
 		diag_failure(SHOWN " is no address for --%s", host, family == AF_INET ? "ipv4" : "ipv6");
 		return EXIT_USAGE;
 	}
+}
+
+/* HOST or PORT is missing. Sockets passed on take its place, but only in the process that they are for. */
+static int missing(const struct settings *s)
+{
+	const char *pid = getenv("LISTEN_PID");
+	bool listens = s->command == IN_LISTEN;
+
+	if (listens && getenv("LISTEN_FDS"))
+		diag_failure("PORT is missing, and $LISTEN_FDS is not for this process: $LISTEN_PID is "
+			     "%.20s, not %ld",
+			     pid ? pid : "not set", (long)getpid());
+	else
+		diag_failure("%s is missing (see tcptool %s --help)",
+			     s->operand_count || listens ? "PORT" : "HOST", listens ? "listen" : "connect");
+	return EXIT_USAGE;
 }
 
 /* Finds host (may be "") and port words among the operands. Returns 0 or EXIT_USAGE. */
@@ -125,12 +183,8 @@ static int host_and_port(struct settings *s, char **host, char **port)
 		*port = words[1];
 		return 0;
 	}
-	if (s->operand_count == 0 || (s->command == IN_CONNECT && !strchr(words[0], ':'))) {
-		diag_failure("%s is missing (see tcptool %s --help)",
-			     s->operand_count || s->command == IN_LISTEN ? "PORT" : "HOST",
-			     s->command == IN_LISTEN ? "listen" : "connect");
-		return EXIT_USAGE;
-	}
+	if (s->operand_count == 0 || (s->command == IN_CONNECT && !strchr(words[0], ':')))
+		return missing(s);
 	if (strchr(words[0], ':'))
 		return split(words[0], host, port);
 	*host = words[0] + strlen(words[0]);
@@ -153,12 +207,6 @@ int targets_listen(struct settings *s, bool inherited)
 	return r ? r : parse_port(s, port, true, &s->listen.port);
 }
 
-/* This machine, for a HOST that was left out. */
-static const char *this_host(const struct settings *s)
-{
-	return s->ipv6 ? "::1" : s->ipv4 || s->numeric ? "127.0.0.1" : "localhost";
-}
-
 int targets_forward(struct settings *s)
 {
 	char *host, *port;
@@ -170,8 +218,9 @@ int targets_forward(struct settings *s)
 	r = split(s->upstream, &host, &port);
 	if (r)
 		return r;
-	s->session.host = *host ? host : this_host(s);
-	r = check_host(s, s->session.host, AF_UNSPEC);
+	s->session.host = *host ? host : lookup_this_host;
+	if (*host)
+		r = check_host(s, host, AF_UNSPEC);
 	return r ? r : parse_port(s, port, false, &s->session.port);
 }
 
@@ -236,7 +285,7 @@ static int add_target(const struct settings *s, struct targets *t, const char *h
 	int r = 0;
 
 	if (*host == '\0')
-		host = this_host(s);
+		host = lookup_this_host;
 	else
 		r = check_host(s, host, s->dial.family);
 	return r ? r : add_ports(s, t, host, ports);

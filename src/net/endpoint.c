@@ -15,6 +15,9 @@ static bool parse_zone(const char *zone, uint32_t *scope)
 	int64_t number;
 
 	*scope = if_nametoindex(zone);
+	/* in URLs the percent sign is written %25: RFC 6874, 2 */
+	if (*scope == 0 && strncmp(zone, "25", 2) == 0)
+		*scope = if_nametoindex(zone + 2);
 	if (*scope == 0 && num_parse(zone, 1, UINT32_MAX, &number) == 0)
 		*scope = (uint32_t)number;
 	return *scope != 0;

@@ -33,7 +33,7 @@ enum host_form {
  * Tells what the word `host` is and, for an address, stores it with port 0 in *e. IPv4 is four
  * decimal numbers without leading zeros (inet_pton(3)); the older forms such as 127.1, 0x7f.1 or
  * 2130706433 are refused, since programs disagree on what they mean. IPv6 is RFC 4291 with an
- * optional %zone (RFC 4007), a name or number of an interface.
+ * optional %zone (RFC 4007), a name or number of an interface; %25 before a name is taken for % (RFC 6874).
  */
 enum host_form endpoint_parse(const char *host, struct endpoint *e);
 

@@ -27,6 +27,12 @@ struct lookup {
 };
 
 /*
+ * The host that stands for one that was left out: "localhost", but at this very place in memory. It is not
+ * looked up: the loopback addresses are found at once, whatever the files and servers of the name service say.
+ */
+extern const char lookup_this_host[];
+
+/*
  * Starts looking up `host` in `family` (AF_UNSPEC: both); `task` is woken as it goes on. Returns 0,
  * or -errno when no child can be had.
  */
