@@ -8,6 +8,7 @@
 #include "base/exitcode.h"
 #include "base/fd.h"
 #include "cmd/cmd.h"
+#include "cmd/hints.h"
 #include "loop/signals.h"
 
 static const struct {
@@ -28,8 +29,7 @@ static int run_command(int argc, char **argv)
 	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
 		if (strcmp(argv[0], commands[i].name) == 0)
 			return commands[i].run(argc, argv);
-	diag_failure("unknown command '%.100s': it is listen or connect (see tcptool --help)", argv[0]);
-	return EXIT_USAGE;
+	return hints_command(argc, argv);
 }
 
 /* What is large comes from the system and goes back to it at once, however often: see mallopt(3). */

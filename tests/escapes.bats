@@ -95,8 +95,8 @@ refusals() {
 	words='expected '"'\.', received '"'\\x1b\x1b'"'"
 	grep -qxF "tcptool: connection to 127.0.0.1 port $PORT: $words" err
 	[ "$(grep '^= ' err | tail -n 1 | cut -d ' ' -f 4-)" = "$words" ]
-	"$HELPERS/json" get error <report >error
-	[ "$(<error)" = "$words" ]
+	"$HELPERS/json" get error <report >told
+	[ "$(<told)" = "$words" ]
 }
 
 @test "what a peer sends: messages, traces and reports of listen" {
@@ -120,8 +120,7 @@ refusals() {
 	port=$("$HELPERS/peer" free)
 	for word in "${QUARTERS[@]}"; do
 		for command in connect listen; do
-			"$TCPTOOL" $command --help >help
-			for option in $(sed -nE 's/^ *(-.,)? *(--[a-z0-9-]*)\[?=.*/\2/p' help); do
+			for option in $("$TCPTOOL" $command --help | sed -nE 's/^ {2,6}(-., )?(--[a-z0-9-]*)\[?=.*/\2/p'); do
 				refusals $command "$option=$word" -w 10ms --deadline=1 127.0.0.1 "$port"
 			done
 			refusals $command "$word" "$port"

@@ -45,26 +45,26 @@ options_of_manual() {
 	done
 }
 
-# Options as --help of a command writes them, in its order.
+# Options as --help of a command writes them.
 options_of_help() {
 	returns 0 "$TCPTOOL" "$1" --help
-	sed -nE 's/^ +((-.), )?(--[^ ]+).*/\2,\3/p' out | sed 's/^,//'
+	sed -nE 's/^ {2,6}((-.), )?(--[^ ]+).*/\2,\3/p' out | sed 's/^,//' | sort
 }
 
 same_options() {
 	local command=$1
 	shift
 	options_of_help "$command" >help
-	options_of_manual "$@" >manual
+	options_of_manual "$@" | sort >manual
 	[ -s help ]
 	diff -u help manual
 }
 
-@test "the options of listen are those of its --help, in the same order" {
+@test "the options of listen are those of its --help" {
 	same_options listen 'the two flows' listening addresses 'limits on time' seeing shaping messages
 }
 
-@test "the options of connect are those of its --help, in the same order" {
+@test "the options of connect are those of its --help" {
 	same_options connect 'the two flows' connecting addresses 'health checks' 'limits on time' seeing \
 		shaping messages
 }

@@ -36,7 +36,7 @@ refused_values() {
 
 # options COMMAND [with]: the long options that its --help lists, or only those that take an argument.
 options() {
-	local pattern='^ *\(-.,\)\{0,1\} *\(--[a-z0-9-]*\)'
+	local pattern='^ \{2,6\}\(-., \)\{0,1\}\(--[a-z0-9-]*\)'
 	[ -z "${2:-}" ] || pattern+='=[A-Z].*'
 	"$TCPTOOL" "$1" --help | sed -n "s/$pattern.*/\2/p"
 }
@@ -326,6 +326,43 @@ NOT_SIZES=(-1 +1 ' 1' '1 ' '1 k' 1. 1.5 .5 '1,5k' 1e3 0x10 1x 1kb 1Mb 1Mib 1kk 1
 @test "COMMAND words behind -- are not operands" {
 	refused connect -- 127.0.0.1 1
 	refused listen --
+	refused listen 127.0.0.1 0 --
+	one_line err "COMMAND is missing behind --"
+	refused connect -z 127.0.0.1 1 --
+	# as the argument of an option it is one
+	returns 127 "$TCPTOOL" connect --quiet 127.0.0.1 1 -- -- || returns 4 "$TCPTOOL" connect -c -- 127.0.0.1 1
+}
+
+@test "an option's name is written out: a part of it, or a slip, is refused with the name that was meant" {
+	while read -r command option meant; do
+		refused "$command" "$option" 127.0.0.1 1
+		one_line err "${option%%=*}: there is no such option; did you mean $meant?"
+	done <<-'END'
+		connect --time=5 --timeout
+		connect --retr --retry
+		connect --retyr=3 --retry
+		connect --retry-intervall=1 --retry-interval
+		connect --interval=1 --retry-interval
+		connect --hexdmup --hexdump
+		connect --hex-dump --hexdump
+		connect --verbos --verbose
+		connect --idle=5 --idle-timeout
+		connect --ipv5 --ipv4
+		connect --rate=5 --limit-rate
+		listen --keep --keep-open
+		listen --keepopen --keep-open
+		listen --port-fiel=x --port-file
+		listen --allowfile=x --allow-file
+		listen --max=5 --max-connections
+		listen --forwad=a:1 --forward
+	END
+	refused connect --no-such-thing 127.0.0.1 1
+	one_line err "--no-such-thing: there is no such option (see"
+	refused connect -verbose 127.0.0.1 1
+	one_line err "-verbose: a long option has two dashes: --verbose"
+	# nothing was done: not even a file
+	refused listen --port 21211
+	[ ! -e 21211 ]
 }
 
 # shows TEXT WORD...: the words are refused, and the line shows the right form.
@@ -334,6 +371,75 @@ shows() {
 	shift
 	refused "$@"
 	one_line err "$text"
+}
+
+@test "the argument of an option that takes it only behind '=': with a blank, the message shows how" {
+	isolate
+	shows "--retry takes its TIME behind a '=', without a blank: --retry=30" connect --retry 30 127.0.0.1 9
+	shows "--retry=30" connect 127.0.0.1:9 --retry 30
+	shows "--retry=30" connect -z --retry 30 127.0.0.1:9 127.0.0.1:10
+	shows "--retry=1m30s" connect 127.0.0.1 9 --retry 1m30s
+	shows "--report takes its FILE" listen --report log.jsonl 9000
+	shows "--report=./log" listen --report ./log 9000
+	shows "--report=out" listen --report out 127.0.0.1 9000
+	shows "--report=out" connect --report out 127.0.0.1:9
+	shows "--greet takes its TEXT" listen --greet 'hello %a' 9000
+	shows "--greet=hi" connect -g hi 127.0.0.1 9
+	# a word that may be a name is looked up, and the failure tells what else it may be
+	returns 3 "${NET[@]}" "$TCPTOOL" listen --greet no-such-host.invalid 0
+	one_line err "(meant for --greet? write --greet=no-such-host.invalid)"
+	# operands behind such an option stay operands
+	port=$("$HELPERS/peer" free)
+	returns 4 "$TCPTOOL" connect --retry=1ms --report 127.0.0.1 "$port"
+	returns 5 "$TCPTOOL" connect --deadline=20ms 127.0.0.1 --retry "$port"
+	returns 4 "$TCPTOOL" connect --greet "127.0.0.1:$port"
+	returns 5 "$TCPTOOL" listen -w 10ms --greet 0
+	returns 5 "$TCPTOOL" listen -w 10ms --report '*' 0
+}
+
+@test "what is typed for other programs, or in another order: the message shows the right form" {
+	while IFS='|' read -r words right; do
+		# shellcheck disable=SC2086
+		shows "$right" $words
+	done <<-'END'
+		listen -p 9000|-p: the port is an operand: tcptool listen 9000
+		listen -kp 9000|-p: the port is an operand: tcptool listen 9000
+		listen --port 21211|--port: the port is an operand: tcptool listen 21211
+		listen --port=21211|--port: the port is an operand: tcptool listen 21211
+		listen -s 127.0.0.1 9000|-s: the address is an operand, before PORT: tcptool listen 127.0.0.1
+		listen -l 9000|-l: leave it out: tcptool listen listens
+		listen -lk 9000|-l: leave it out: tcptool listen listens, with -k
+		connect -l 9000|-l: to listen: tcptool listen PORT
+		listen -e cat 9000|-e: a command stands behind --: tcptool listen PORT -- cat
+		connect -e cat 127.0.0.1 1|-e: a command stands behind --: tcptool connect HOST PORT -- cat
+		listen --exec=cat 9000|--exec: a command stands at the end, behind --: -- cat
+		listen 9000 cat|a command stands behind --: tcptool listen 9000 -- cat
+		listen 127.0.0.1 9000 ./x y|a command stands behind --: tcptool listen 127.0.0.1 9000 -- ./x
+		listen 127.0.0.1:9000 ./x|a command stands behind --: tcptool listen 127.0.0.1:9000 -- ./x
+		connect 127.0.0.1 1 cat|a command stands behind --: tcptool connect 127.0.0.1 1 -- cat
+		listen 9000 127.0.0.1|HOST stands before PORT: tcptool listen 127.0.0.1 9000
+		connect 80 example.org|HOST stands before PORT: tcptool connect example.org 80
+		connect -u 127.0.0.1 1|-u: there is only TCP
+		listen -U /tmp/socket|-U: there is only TCP
+		connect -z 127.0.0.1 1 2 3|PORTS are one word: tcptool connect -z 127.0.0.1 1,2,3
+		connect -z 127.0.0.1 1 20-30|PORTS are one word: tcptool connect -z 127.0.0.1 1,20-30
+		connect http://127.0.0.1:81/x|is a URL: tcptool connect 127.0.0.1:81
+		connect nothing://127.0.0.1/|is a URL: tcptool connect 127.0.0.1 PORT
+		connect --nodns 127.0.0.1 1|--nodns: it is called --numeric
+		connect -V|tcptool --version
+		-l 9000|to listen, write tcptool listen PORT
+		-lk 9000|to listen, write tcptool listen PORT
+		-z 127.0.0.1 80|most stand behind the command
+		conect 127.0.0.1 1|did you mean connect?
+		lisen 9000|did you mean listen?
+		127.0.0.1 80|to connect, write tcptool connect 127.0.0.1 80
+		127.0.0.1:80|to connect, write tcptool connect 127.0.0.1:80
+	END
+	# what is done anyway may be said, but not along with its opposite
+	port=$("$HELPERS/peer" free)
+	returns 4 "$TCPTOOL" connect -N 127.0.0.1 "$port"
+	returns 5 "$TCPTOOL" listen -N -w 10ms 127.0.0.1 0
+	shows "--shutdown cannot be used with --no-shutdown" connect -N --no-shutdown 127.0.0.1 1
 }
 
 @test "zones: an interface that there is not, a zone that is missing, the form of URLs" {
@@ -385,7 +491,7 @@ shows() {
 
 @test "--help and --version go to stdout with status 0" {
 	for words in --help --version 'connect --help' 'listen --help' 'listen -h' 'connect --help 127.0.0.1 1' \
-		'connect --help --send-only --recv-only'; do
+		'connect --help --send-only --recv-only' help 'help listen' 'help connect' '--help listen'; do
 		# shellcheck disable=SC2086
 		returns 0 "$TCPTOOL" $words
 		holds err ''
@@ -393,14 +499,34 @@ shows() {
 	done
 	returns 0 "$TCPTOOL" --version
 	grep -q '^tcptool [0-9]' out
-	# what does not fit on a line is unreadable in a terminal
-	returns 0 "$TCPTOOL" connect --help
-	[ "$(wc -L <out)" -le 100 ]
-	returns 0 "$TCPTOOL" listen --help
-	[ "$(wc -L <out)" -le 100 ]
 	for words in --help --version 'connect --help'; do
 		# shellcheck disable=SC2086
 		returns 7 sh -c 'exec "$@" >/dev/full' sh "$TCPTOOL" $words
 		one_line err
+	done
+}
+
+@test "help COMMAND is COMMAND --help" {
+	for command in listen connect; do
+		returns 0 "$TCPTOOL" help $command
+		mv out help
+		returns 0 "$TCPTOOL" $command --help
+		cmp out help
+	done
+	refused help nothing
+	refused help listen connect
+}
+
+@test "help fits in a terminal of 80 columns, with what is used most at the top" {
+	for words in --help 'connect --help' 'listen --help'; do
+		# shellcheck disable=SC2086
+		returns 0 "$TCPTOOL" $words
+		[ "$(wc -L <out)" -le 79 ]
+	done
+	for command in listen connect; do
+		returns 0 "$TCPTOOL" $command --help
+		grep '^[^ ].*:$' out | head -n 1 | grep -qx 'Used most:'
+		[ "$(grep -c '^[^ ].*:$' out)" -ge 8 ]
+		[ "$(sed -n '/^Used most:/,/^$/p' out | grep -cE '^ {2,6}-')" -eq 10 ]
 	done
 }

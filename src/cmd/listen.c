@@ -46,7 +46,12 @@ static int cannot_listen(const struct settings *s, const struct listener *l, int
 	char text[ENDPOINT_TEXT];
 
 	if (error == -ENOENT) {
-		diag_failure("look up %s: %s", s->listen.host, lookup_reason(l->look_up_error));
+		if (s->listen.host == s->loose_word)
+			diag_failure("look up %s: %s (meant for --%s? write --%s=%s)", s->listen.host,
+				     lookup_reason(l->look_up_error), s->loose_option, s->loose_option,
+				     s->loose_word);
+		else
+			diag_failure("look up %s: %s", s->listen.host, lookup_reason(l->look_up_error));
 		return EXIT_UNRESOLVED;
 	}
 	if (error == -ETIMEDOUT) {

@@ -12,7 +12,9 @@
 #include "base/diag.h"
 #include "base/exitcode.h"
 #include "base/num.h"
+#include "base/spell.h"
 #include "cmd/cmd.h"
+#include "cmd/hints.h"
 
 /* How the argument of an option is read, and what lies at its offset in struct settings. */
 enum kind {
@@ -29,7 +31,40 @@ enum kind {
 	COMMAND,       /* no option, but the words behind "--" */
 };
 
+/* The groups of --help, in their order: the options that are used most come first. */
+enum help_group {
+	OFTEN,
+	FLOWS,
+	CONNECTING,
+	HEALTH,
+	LISTENING,
+	SERVING,
+	ACCESS,
+	ADDRESSES,
+	LIMITS,
+	SEEING,
+	SHAPING,
+	MESSAGES,
+	GROUPS
+};
+
+static const char *const group_names[] = {
+	[OFTEN] = "Used most",
+	[FLOWS] = "The two flows, or what takes their place",
+	[CONNECTING] = "Connecting",
+	[HEALTH] = "Health checks",
+	[LISTENING] = "Listening",
+	[SERVING] = "Serving",
+	[ACCESS] = "Who may connect, and as whom",
+	[ADDRESSES] = "Addresses",
+	[LIMITS] = "Limits on time",
+	[SEEING] = "Seeing",
+	[SHAPING] = "Shaping",
+	[MESSAGES] = "Messages",
+};
+
 struct option_row {
+	enum help_group group; /* where --help shows it */
 	const char *name;
 	char letter; /* 0: only long */
 	enum kind kind;
@@ -48,127 +83,132 @@ struct option_row {
 #define ONLY_RELAY "quit-after no-shutdown send-only recv-only"
 
 /* What shapes the flows, and the ways of using a connection that have none of ours. */
-#define SHAPING "crlf telnet limit-rate delay chunk"
+#define SHAPERS "crlf telnet limit-rate delay chunk"
 #define NO_FLOWS "greet check COMMAND shell"
 
 static const struct option_row table[] = {
 	/* the two flows */
-	{"quit-after", 'q', TIME, IN_BOTH, AT(session.quit_after), 0, 0, 0, "TIME",
-	 "once one flow has ended, give the other at most TIME", "greet check recv-only", NULL},
-	{"no-shutdown", 0, FLAG, IN_BOTH, AT(session.no_shutdown), 0, 0, 0, NULL,
-	 "send no FIN at the end of stdin, only at the session's end", "greet check recv-only", NULL},
-	{"send-only", 0, FLAG, IN_BOTH, AT(session.send_only), 0, 0, 0, NULL,
+	{OFTEN, "quit-after", 'q', TIME, IN_BOTH, AT(session.quit_after), 0, 0, 0, "TIME",
+	 "after one flow has ended, give the other TIME", "greet check recv-only", NULL},
+	{FLOWS, "no-shutdown", 0, FLAG, IN_BOTH, AT(session.no_shutdown), 0, 0, 0, NULL,
+	 "send no FIN before the session's end", "greet check recv-only", NULL},
+	{FLOWS, "shutdown", 'N', FLAG, IN_BOTH, AT(shuts), 0, 0, 0, NULL,
+	 "send a FIN at stdin's end, as is done anyway", "no-shutdown", NULL},
+	{FLOWS, "send-only", 0, FLAG, IN_BOTH, AT(session.send_only), 0, 0, 0, NULL,
 	 "write nothing that is received", "recv-only greet check", NULL},
-	{"recv-only", 0, FLAG, IN_BOTH, AT(session.recv_only), 0, 0, 0, NULL,
+	{FLOWS, "recv-only", 0, FLAG, IN_BOTH, AT(session.recv_only), 0, 0, 0, NULL,
 	 "leave stdin alone, send nothing", "greet check", NULL},
-	{"greet", 'g', OPTIONAL_STRING, IN_BOTH, AT(session.greeting), AT(greet), 0, 0, "TEXT",
-	 "exchange one greeting instead of stdin and stdout", "check", NULL},
+	{FLOWS, "greet", 'g', OPTIONAL_STRING, IN_BOTH, AT(session.greeting), AT(greet), 0, 0, "TEXT",
+	 "exchange a greeting instead of stdin and stdout", "check", NULL},
 
 	/* connecting */
-	{"retry", 0, OPTIONAL_TIME, IN_CONNECT, AT(dial.retry_for), AT(dial.retry), 1, 0, "TIME",
-	 "while nobody accepts, try again for TIME (none: for ever)", NULL, NULL},
-	{"retry-interval", 0, TIME, IN_CONNECT, AT(dial.retry_interval), 0, 1, 0, "TIME",
-	 "pause before the first new try (100ms); grows to 1s", NULL, "retry"},
-	{"source", 's', STRING, IN_CONNECT, AT(dial.source), 0, 0, 0, "ADDR", "connect from this address",
-	 NULL, NULL},
-	{"source-port", 'p', NUMBER, IN_CONNECT, AT(dial.source_port), 0, 1, 65535, "PORT",
+	{OFTEN, "retry", 0, OPTIONAL_TIME, IN_CONNECT, AT(dial.retry_for), AT(dial.retry), 1, 0, "TIME",
+	 "try again while nothing accepts [for TIME]", NULL, NULL},
+	{CONNECTING, "retry-interval", 0, TIME, IN_CONNECT, AT(dial.retry_interval), 0, 1, 0, "TIME",
+	 "first pause between tries (100ms); grows to 1s", NULL, "retry"},
+	{CONNECTING, "source", 's', STRING, IN_CONNECT, AT(dial.source), 0, 0, 0, "ADDR",
+	 "connect from this address", NULL, NULL},
+	{CONNECTING, "source-port", 'p', NUMBER, IN_CONNECT, AT(dial.source_port), 0, 1, 65535, "PORT",
 	 "connect from this port", NULL, NULL},
-	{"check", 'z', FLAG, IN_CONNECT, AT(check), 0, 0, 0, NULL,
-	 "only try whether HOST accepts at PORTS; exchange no data", NULL, NULL},
+	{OFTEN, "check", 'z', FLAG, IN_CONNECT, AT(check), 0, 0, 0, NULL,
+	 "only see whether HOST accepts at PORTS", NULL, NULL},
 
 	/* listening */
-	{"keep-open", 'k', FLAG, IN_LISTEN, AT(server.keep_open), 0, 0, 0, NULL,
+	{OFTEN, "keep-open", 'k', FLAG, IN_LISTEN, AT(server.keep_open), 0, 0, 0, NULL,
 	 "go on to the next connection", NULL, NULL},
-	{"shell", 'c', STRING, IN_BOTH, AT(shell), 0, 0, 0, "STRING", "run STRING by sh -c as COMMAND",
+	{FLOWS, "shell", 'c', STRING, IN_BOTH, AT(shell), 0, 0, 0, "STRING", "run STRING by sh -c as COMMAND",
 	 "COMMAND forward " ONLY_RELAY " greet", NULL},
-	{"forward", 'F', STRING, IN_LISTEN, AT(forward), 0, 0, 0, "HOST:PORT",
+	{OFTEN, "forward", 'F', STRING, IN_LISTEN, AT(forward), 0, 0, 0, "HOST:PORT",
 	 "relay each connection to that address", "COMMAND " ONLY_RELAY " greet", NULL},
-	{"max-connections", 'm', NUMBER, IN_LISTEN, AT(server.max_connections), 0, 1, 1000000, "N",
+	{SERVING, "max-connections", 'm', NUMBER, IN_LISTEN, AT(server.max_connections), 0, 1, 1000000, "N",
 	 "serve at most N at a time (100), let more wait", NULL, "COMMAND shell forward greet"},
-	{"max-per-host", 0, NUMBER, IN_LISTEN, AT(server.max_per_host), 0, 1, 1000000, "N",
-	 "serve at most N of one address at a time, close more", NULL, "COMMAND shell forward greet"},
-	{"allow", 0, LIST, IN_LISTEN, AT(rules.allow), 0, 0, 0, "CIDR",
+	{SERVING, "max-per-host", 0, NUMBER, IN_LISTEN, AT(server.max_per_host), 0, 1, 1000000, "N",
+	 "serve at most N of one address, close more", NULL, "COMMAND shell forward greet"},
+	{OFTEN, "allow", 0, LIST, IN_LISTEN, AT(rules.allow), 0, 0, 0, "CIDR",
 	 "serve these addresses, refuse others", NULL, NULL},
-	{"deny", 0, LIST, IN_LISTEN, AT(rules.deny), 0, 0, 0, "CIDR", "refuse these addresses, whatever else",
-	 NULL, NULL},
-	{"allow-file", 0, LIST, IN_LISTEN, AT(rules.allow_files), 0, 0, 0, "FILE",
+	{ACCESS, "deny", 0, LIST, IN_LISTEN, AT(rules.deny), 0, 0, 0, "CIDR",
+	 "refuse these addresses, whatever else", NULL, NULL},
+	{ACCESS, "allow-file", 0, LIST, IN_LISTEN, AT(rules.allow_files), 0, 0, 0, "FILE",
 	 "as --allow, one a line; read again on SIGHUP", NULL, NULL},
-	{"deny-file", 0, LIST, IN_LISTEN, AT(rules.deny_files), 0, 0, 0, "FILE",
+	{ACCESS, "deny-file", 0, LIST, IN_LISTEN, AT(rules.deny_files), 0, 0, 0, "FILE",
 	 "as --deny, one a line; read again on SIGHUP", NULL, NULL},
-	{"user", 0, STRING, IN_LISTEN, AT(privileges.user), 0, 0, 0, "NAME[:GROUP]",
+	{ACCESS, "user", 0, STRING, IN_LISTEN, AT(privileges.user), 0, 0, 0, "NAME[:GROUP]",
 	 "become this user before serving", NULL, NULL},
-	{"chroot", 0, STRING, IN_LISTEN, AT(privileges.chroot), 0, 0, 0, "DIR",
+	{ACCESS, "chroot", 0, STRING, IN_LISTEN, AT(privileges.chroot), 0, 0, 0, "DIR",
 	 "make DIR the root directory before serving", NULL, NULL},
-	{"backlog", 0, NUMBER, IN_LISTEN, AT(listen.backlog), 0, 1, INT32_MAX, "N",
+	{LISTENING, "backlog", 0, NUMBER, IN_LISTEN, AT(listen.backlog), 0, 1, INT32_MAX, "N",
 	 "let at most N connections wait to be accepted", NULL, NULL},
-	{"reuse-port", 0, FLAG, IN_LISTEN, AT(listen.reuse_port), 0, 0, 0, NULL,
+	{LISTENING, "reuse-port", 0, FLAG, IN_LISTEN, AT(listen.reuse_port), 0, 0, 0, NULL,
 	 "share the port with listeners that say so, too", NULL, NULL},
-	{"port-file", 0, STRING, IN_LISTEN, AT(announce.port_file), 0, 0, 0, "FILE",
+	{OFTEN, "port-file", 0, STRING, IN_LISTEN, AT(announce.port_file), 0, 0, 0, "FILE",
 	 "when listening, write the port to FILE", NULL, NULL},
-	{"ready-fd", 0, NUMBER, IN_LISTEN, AT(announce.ready_fd), 0, 3, INT32_MAX, "N",
-	 "when listening, write the port to descriptor N and close it", NULL, NULL},
-	{"drain", 0, TIME, IN_LISTEN, AT(server.drain), 0, 0, 0, "TIME",
-	 "on SIGTERM or SIGINT, let sessions go on for TIME (0)", NULL, NULL},
+	{LISTENING, "ready-fd", 0, NUMBER, IN_LISTEN, AT(announce.ready_fd), 0, 3, INT32_MAX, "N",
+	 "when listening, write the port to descriptor N", NULL, NULL},
+	{SERVING, "drain", 0, TIME, IN_LISTEN, AT(server.drain), 0, 0, 0, "TIME",
+	 "on SIGTERM, SIGINT: let sessions last TIME (0)", NULL, NULL},
 
 	/* addresses */
-	{"ipv4", '4', FLAG, IN_BOTH, AT(ipv4), 0, 0, 0, NULL, "use IPv4 only", "ipv6", NULL},
-	{"ipv6", '6', FLAG, IN_BOTH, AT(ipv6), 0, 0, 0, NULL, "use IPv6 only", NULL, NULL},
-	{"numeric", 'n', FLAG, IN_BOTH, AT(numeric), 0, 0, 0, NULL, "look up no names", NULL, NULL},
+	{ADDRESSES, "ipv4", '4', FLAG, IN_BOTH, AT(ipv4), 0, 0, 0, NULL, "use IPv4 only", "ipv6", NULL},
+	{ADDRESSES, "ipv6", '6', FLAG, IN_BOTH, AT(ipv6), 0, 0, 0, NULL, "use IPv6 only", NULL, NULL},
+	{ADDRESSES, "numeric", 'n', FLAG, IN_BOTH, AT(numeric), 0, 0, 0, NULL, "look up no names", NULL,
+	 NULL},
 
 	/* health checks */
-	{"send", 0, STRING, IN_CONNECT, AT(send), 0, 0, 0, "TEXT",
+	{OFTEN, "send", 0, STRING, IN_CONNECT, AT(send), 0, 0, 0, "TEXT",
 	 "send TEXT, with C's escapes, in place of stdin", "recv-only greet check COMMAND shell", NULL},
-	{"expect", 0, STRING, IN_CONNECT, AT(expect), 0, 0, 0, "REGEX",
-	 "succeed when this shows up in what is received", ONLY_RELAY " greet check COMMAND shell " SHAPING,
+	{OFTEN, "expect", 0, STRING, IN_CONNECT, AT(expect), 0, 0, 0, "REGEX",
+	 "succeed when this shows up in what is received", ONLY_RELAY " greet check COMMAND shell " SHAPERS,
 	 NULL},
-	{"settle", 0, TIME, IN_CONNECT, AT(settle), 0, 1, 0, "TIME",
-	 "with --check: what closes within TIME is dropped", NULL, "check"},
+	{HEALTH, "settle", 0, TIME, IN_CONNECT, AT(settle), 0, 1, 0, "TIME",
+	 "with -z: what closes within TIME is dropped", NULL, "check"},
 
 	/* limits on time */
-	{"timeout", 'w', TIME, IN_BOTH, AT(timeout), 0, 1, 0, "TIME", "wait at most TIME for a connection",
-	 NULL, NULL},
-	{"idle-timeout", 'i', TIME, IN_BOTH, AT(session.idle_timeout), 0, 1, 0, "TIME",
+	{OFTEN, "timeout", 'w', TIME, IN_BOTH, AT(timeout), 0, 1, 0, "TIME",
+	 "wait at most TIME for a connection", NULL, NULL},
+	{OFTEN, "idle-timeout", 'i', TIME, IN_BOTH, AT(session.idle_timeout), 0, 1, 0, "TIME",
 	 "end a session in which no byte moves for TIME", "check shell", NULL},
-	{"deadline", 0, TIME, IN_BOTH, AT(deadline), 0, 1, 0, "TIME", "end the whole run after TIME", NULL,
-	 NULL},
-	{"keepalive", 0, KEEPALIVE, IN_BOTH, AT(keepalive), 0, 0, 0, "IDLE[,INTERVAL[,COUNT]]",
+	{LIMITS, "deadline", 0, TIME, IN_BOTH, AT(deadline), 0, 1, 0, "TIME", "end the whole run after TIME",
+	 NULL, NULL},
+	{LIMITS, "keepalive", 0, KEEPALIVE, IN_BOTH, AT(keepalive), 0, 0, 0, "IDLE[,INTERVAL[,COUNT]]",
 	 "probe a silent peer (60,10,6)", "no-keepalive", NULL},
-	{"no-keepalive", 0, FLAG, IN_BOTH, AT(keepalive.off), 0, 0, 0, NULL, "do not probe", NULL, NULL},
+	{LIMITS, "no-keepalive", 0, FLAG, IN_BOTH, AT(keepalive.off), 0, 0, 0, NULL, "do not probe", NULL,
+	 NULL},
 
 	/* seeing */
-	{"verbose", 'v', COUNT, IN_BOTH, AT(verbose), 0, 0, 0, NULL,
-	 "tell each step; twice: each attempt, and TCP_INFO", "quiet", NULL},
-	{"hexdump", 'x', FLAG, IN_BOTH, AT(hexdump), 0, 0, 0, NULL,
+	{OFTEN, "verbose", 'v', COUNT, IN_BOTH, AT(verbose), 0, 0, 0, NULL,
+	 "tell each step; -vv: each attempt, and TCP_INFO", "quiet", NULL},
+	{OFTEN, "hexdump", 'x', FLAG, IN_BOTH, AT(hexdump), 0, 0, 0, NULL,
 	 "show what is sent and received, on stderr", "check COMMAND shell trace", NULL},
-	{"trace", 'o', STRING, IN_BOTH, AT(trace_file), 0, 0, 0, "FILE",
+	{SEEING, "trace", 'o', STRING, IN_BOTH, AT(trace_file), 0, 0, 0, "FILE",
 	 "write down what is sent and received", "check COMMAND shell", NULL},
-	{"trace-format", 0, STRING, IN_BOTH, AT(trace_format), 0, 0, 0, "FORMAT",
+	{SEEING, "trace-format", 0, STRING, IN_BOTH, AT(trace_format), 0, 0, 0, "FORMAT",
 	 "hex, raw, jsonl or pcapng (by FILE's ending)", NULL, "trace"},
-	{"report", 0, OPTIONAL_STRING, IN_BOTH, AT(report_file), AT(report), 0, 0, "FILE",
+	{SEEING, "report", 0, OPTIONAL_STRING, IN_BOTH, AT(report_file), AT(report), 0, 0, "FILE",
 	 "tell of each connection in a line of JSON", "check COMMAND shell", NULL},
-	{"progress", 0, FLAG, IN_BOTH, AT(session.progress), 0, 0, 0, NULL,
+	{SEEING, "progress", 0, FLAG, IN_BOTH, AT(session.progress), 0, 0, 0, NULL,
 	 "show a meter, if stderr is a terminal", "check COMMAND shell greet forward expect", NULL},
 
 	/* shaping */
-	{"crlf", 'C', FLAG, IN_BOTH, AT(session.shaping.crlf), 0, 0, 0, NULL, "send LF as CRLF",
+	{OFTEN, "crlf", 'C', FLAG, IN_BOTH, AT(session.shaping.crlf), 0, 0, 0, NULL, "send LF as CRLF",
 	 NO_FLOWS " forward", NULL},
-	{"telnet", 't', FLAG, IN_BOTH, AT(session.shaping.telnet), 0, 0, 0, NULL, "refuse TELNET's options",
-	 NO_FLOWS " forward", NULL},
-	{"limit-rate", 0, SIZE, IN_BOTH, AT(session.shaping.rate), 0, 1, INT64_MAX / 2, "SIZE",
+	{SHAPING, "telnet", 't', FLAG, IN_BOTH, AT(session.shaping.telnet), 0, 0, 0, NULL,
+	 "refuse TELNET's options", NO_FLOWS " forward", NULL},
+	{SHAPING, "limit-rate", 0, SIZE, IN_BOTH, AT(session.shaping.rate), 0, 1, INT64_MAX / 2, "SIZE",
 	 "move at most SIZE bytes a second each way", NO_FLOWS, NULL},
-	{"delay", 0, TIME, IN_BOTH, AT(session.shaping.delay), 0, 1, 0, "TIME",
+	{SHAPING, "delay", 0, TIME, IN_BOTH, AT(session.shaping.delay), 0, 1, 0, "TIME",
 	 "pause so long behind each line sent", NO_FLOWS " forward", NULL},
-	{"chunk", 0, SIZE, IN_BOTH, AT(session.shaping.chunk), 0, 1, INT32_MAX, "SIZE",
+	{SHAPING, "chunk", 0, SIZE, IN_BOTH, AT(session.shaping.chunk), 0, 1, INT32_MAX, "SIZE",
 	 "send at most SIZE bytes a write", NO_FLOWS " forward", NULL},
-	{"sockopt", 'O', LIST, IN_BOTH, AT(options), 0, 0, 0, "NAME[=VALUE]",
+	{SHAPING, "sockopt", 'O', LIST, IN_BOTH, AT(options), 0, 0, 0, "NAME[=VALUE]",
 	 "set a socket option; help lists them", NULL, NULL},
 
 	/* more or less */
-	{"quiet", 0, FLAG, IN_BOTH, AT(quiet), 0, 0, 0, NULL, "do not tell of failures", NULL, NULL},
-	{"help", 'h', FLAG, IN_BOTH, AT(help), 0, 0, 0, NULL, "show this", NULL, NULL},
-
-	{"COMMAND", 0, COMMAND, IN_BOTH, AT(words), 0, 0, 0, NULL, NULL, ONLY_RELAY " greet idle-timeout",
+	{MESSAGES, "quiet", 0, FLAG, IN_BOTH, AT(quiet), 0, 0, 0, NULL, "do not tell of failures", NULL,
 	 NULL},
+	{MESSAGES, "help", 'h', FLAG, IN_BOTH, AT(help), 0, 0, 0, NULL, "show this", NULL, NULL},
+
+	{FLOWS, "COMMAND", 0, COMMAND, IN_BOTH, AT(words), 0, 0, 0, NULL, NULL,
+	 ONLY_RELAY " greet idle-timeout", NULL},
 };
 
 #define ROWS (sizeof table / sizeof *table)
@@ -322,10 +362,10 @@ static int store(struct settings *s, const struct option_row *row, const char *w
 	return EXIT_USAGE;
 }
 
-/* What getopt_long could not take: the word as it was typed, and why. */
+/* A letter or a name that getopt_long could not take, and why. */
 static int refuse(const struct settings *s, int answer, char **argv)
 {
-	const char *word = argv[optind - 1];
+	char letter[] = {'-', (char)optopt, '\0'};
 
 	if (optopt >= FIRST_CODE) {
 		const char *name = table[optopt - FIRST_CODE].name;
@@ -334,9 +374,9 @@ static int refuse(const struct settings *s, int answer, char **argv)
 	}
 	if (answer == ':')
 		return usage(s, "-%c needs an argument", optopt);
-	if (optopt)
-		return usage(s, "unknown option -%c", optopt);
-	return usage(s, "unknown or ambiguous option %.100s", word);
+	if (hints_option(s->command, letter, argv[optind]))
+		return EXIT_USAGE;
+	return usage(s, "unknown option -%c", optopt);
 }
 
 static const struct option_row *row_of_letter(int letter)
@@ -345,6 +385,82 @@ static const struct option_row *row_of_letter(int letter)
 		if (table[i].letter == letter)
 			return &table[i];
 	return NULL;
+}
+
+static const struct option_row *row_of_name(const char *name)
+{
+	for (size_t i = 0; i < OPTIONS; i++)
+		if (strcmp(table[i].name, name) == 0)
+			return &table[i];
+	return NULL;
+}
+
+/* The option of this command that a name was to be: an abbreviation of it, a slip, a part; or NULL. */
+static const char *name_meant(const struct settings *s, const char *name)
+{
+	const char *near = NULL, *part = NULL;
+	size_t length = strlen(name);
+
+	for (size_t i = 0; i < OPTIONS; i++) {
+		const char *other = table[i].name, *dash = strchr(other, '-');
+
+		if (!(table[i].in & s->command))
+			continue;
+		if (strncmp(other, name, length) == 0)
+			return other;
+		if (!near && spell_is_near(name, other))
+			near = other;
+		if (!part && dash && strcmp(dash + 1, name) == 0)
+			part = other;
+	}
+	return part ? part : near;
+}
+
+/* getopt_long(3) takes a part of a name for the whole: the next release may have another that begins so. */
+static int check_name(const struct settings *s, const char *word, const char *next)
+{
+	size_t length = strcspn(word, "=");
+	char name[64], dashed[64 + 2];
+	const char *meant, *value = word[length] ? word + length + 1 : next;
+
+	snprintf(name, sizeof name, "%.*s", (int)(length < sizeof name ? length : sizeof name), word);
+	if (row_of_name(name))
+		return 0;
+	snprintf(dashed, sizeof dashed, "--%s", name);
+	if (hints_option(s->command, dashed, value))
+		return EXIT_USAGE;
+	meant = *name ? name_meant(s, name) : NULL;
+	if (!meant)
+		return usage(s, "%s: there is no such option", dashed);
+	diag_failure("%s: there is no such option; did you mean --%s?", dashed, meant);
+	return EXIT_USAGE;
+}
+
+/* Looks at the next word before getopt_long(3) does. Returns 0 or EXIT_USAGE. */
+static int check_next(const struct settings *s, char **argv)
+{
+	const char *word = argv[optind];
+
+	if (!word || word[0] != '-')
+		return 0;
+	if (word[1] == '-')
+		return word[2] ? check_name(s, word + 2, argv[optind + 1]) : 0;
+	/* -verbose would be nine options, or one with an argument */
+	if (!word[1] || !word[2] || !row_of_name(word + 1))
+		return 0;
+	diag_failure("%s: a long option has two dashes: -%s", word, word);
+	return EXIT_USAGE;
+}
+
+/* An option of the other command: what stands for it here, or whose it is. */
+static int refuse_other(const struct settings *s, const struct option_row *row, bool by_letter)
+{
+	char letter[] = {'-', row->letter, '\0'};
+
+	if (by_letter && hints_option(s->command, letter, optarg))
+		return EXIT_USAGE;
+	return usage(s, "--%s is an option of tcptool %s", row->name,
+		     s->command == IN_LISTEN ? "connect" : "listen");
 }
 
 /* Takes one option. Returns 0 or EXIT_USAGE. */
@@ -356,28 +472,46 @@ static int take(struct settings *s, int answer, char **argv, bool *seen)
 		return refuse(s, answer, argv);
 	row = answer >= FIRST_CODE ? &table[answer - FIRST_CODE] : row_of_letter(answer);
 	if (!(row->in & s->command))
-		return usage(s, "--%s is an option of tcptool %s", row->name,
-			     s->command == IN_LISTEN ? "connect" : "listen");
+		return refuse_other(s, row, answer < FIRST_CODE);
 	seen[row - table] = true;
+	/* what follows is an operand, though it may have been meant otherwise */
+	if (has_argument(row) == optional_argument && !optarg && !s->loose_word && argv[optind] &&
+	    *argv[optind] != '-') {
+		s->loose_option = row->name;
+		s->loose_argument = row->argument;
+	}
 	return store(s, row, optarg);
 }
 
 /* Takes a word for what is no option. Returns 0 or EXIT_RESOURCES. */
 static int take_operand(struct settings *s, const char *word)
 {
-	s->operands[s->operand_count] = strdup(word);
-	return s->operands[s->operand_count++] ? 0 : EXIT_RESOURCES;
+	char *copy = strdup(word);
+
+	if (!copy)
+		return EXIT_RESOURCES;
+	s->operands[s->operand_count++] = copy;
+	if (s->loose_option && !s->loose_word)
+		s->loose_word = copy;
+	return 0;
 }
 
 /* Reads options and operands until the end or "--". Returns 0 or EXIT_USAGE. */
 static int read_words(struct settings *s, int argc, char **argv, bool *seen)
 {
 	struct getopt_arrays arrays;
-	int answer, r;
+	int answer, at, r;
 
 	make_arrays(&arrays);
 	opterr = 0;
-	while ((answer = getopt_long(argc, argv, arrays.letters, arrays.longs, NULL)) != -1) {
+	for (;;) {
+		at = optind;
+		r = check_next(s, argv);
+		if (r)
+			return r;
+		answer = getopt_long(argc, argv, arrays.letters, arrays.longs, NULL);
+		if (answer == -1)
+			break;
 		r = answer == 1 ? take_operand(s, optarg) : take(s, answer, argv, seen);
 		if (r)
 			return r;
@@ -385,6 +519,8 @@ static int read_words(struct settings *s, int argc, char **argv, bool *seen)
 	if (optind < argc) {
 		s->words = argv + optind;
 		seen[OPTIONS] = true;
+	} else if (optind > at) {
+		return usage(s, "COMMAND is missing behind --");
 	}
 	return 0;
 }
@@ -537,6 +673,8 @@ int options_parse(struct settings *s, enum command_set command, int argc, char *
 		return list_sockopts();
 	r = check_relations(s, seen);
 	if (r == 0)
+		r = hints_operands(s);
+	if (r == 0)
 		r = check_source(s);
 	if (r == 0)
 		r = check_ready_fd(s);
@@ -563,35 +701,64 @@ void options_free(struct settings *s)
 
 /* --- help --- */
 
+#define HELP_WIDTH 79
+#define HELP_COLUMN 32 /* where the words begin */
+
+/* Prints words from HELP_COLUMN on, where the line is already `at`; long ones go on in the next line. */
+static void print_words(const char *words, int at)
+{
+	for (int length; *words; words += length + (words[length] == ' ')) {
+		length = (int)strlen(words);
+		if (length > HELP_WIDTH - HELP_COLUMN)
+			for (length = HELP_WIDTH - HELP_COLUMN; words[length] != ' ';)
+				length--;
+		printf("%*s%.*s\n", HELP_COLUMN - at, "", length, words);
+		at = 0;
+	}
+}
+
 static void print_row(const struct option_row *row)
 {
-	char left[64];
-	int argument = has_argument(row);
+	int argument = has_argument(row), at;
 
-	snprintf(left, sizeof left, "%s%s--%s%s%s%s",
-		 row->letter ? (char[]){'-', row->letter, ',', '\0'} : "   ", " ", row->name,
-		 argument == optional_argument ? "[=" : argument ? "=" : "",
-		 row->argument ? row->argument : "", argument == optional_argument ? "]" : "");
+	at = printf("  %s --%s%s%s%s", row->letter ? (char[]){'-', row->letter, ',', '\0'} : "   ", row->name,
+		    argument == optional_argument ? "[=" : argument ? "=" : "",
+		    row->argument ? row->argument : "", argument == optional_argument ? "]" : "");
 	/* a long one has a line of its own */
-	if (strlen(left) > 28)
-		printf("  %s\n  %-28s  %s\n", left, "", row->help);
-	else
-		printf("  %-28s  %s\n", left, row->help);
+	if (at + 2 > HELP_COLUMN) {
+		putchar('\n');
+		at = 0;
+	}
+	print_words(row->help, at);
+}
+
+static void print_group(enum help_group group, enum command_set command)
+{
+	bool is_empty = true;
+
+	for (size_t i = 0; i < OPTIONS; i++) {
+		if (table[i].group != group || !(table[i].in & command))
+			continue;
+		if (is_empty)
+			printf("\n%s:\n", group_names[group]);
+		is_empty = false;
+		print_row(&table[i]);
+	}
 }
 
 int options_help(enum command_set command)
 {
 	if (command == IN_LISTEN)
-		printf("usage: tcptool listen [OPTION]... [HOST] PORT [-- COMMAND [ARG]...]\n"
-		       "Wait for a connection; join it to stdin and stdout, or to COMMAND.\n\n");
+		puts("usage: tcptool listen [OPTION]... [HOST] PORT [-- COMMAND [ARG]...]\n"
+		     "Wait for a connection; join it to stdin and stdout, or to COMMAND.");
 	else
-		printf("usage: tcptool connect [OPTION]... HOST PORT [-- COMMAND [ARG]...]\n"
-		       "       tcptool connect --check [OPTION]... HOST PORTS | HOST:PORT... "
-		       "[-- COMMAND [ARG]...]\n"
-		       "Make a connection; join it to stdin and stdout, or to COMMAND.\n\n");
-	for (size_t i = 0; i < OPTIONS; i++)
-		if (table[i].in & command)
-			print_row(&table[i]);
-	printf("\nHOST:PORT, [IPV6]:PORT and :PORT do as well. TIME: 500ms, 1.5 (seconds), 2m, 1h.\n");
+		puts("usage: tcptool connect [OPTION]... HOST PORT [-- COMMAND [ARG]...]\n"
+		     "       tcptool connect -z [OPTION]... HOST PORTS [-- COMMAND [ARG]...]\n"
+		     "       tcptool connect -z [OPTION]... HOST:PORTS... [-- COMMAND [ARG]...]\n"
+		     "Make a connection; join it to stdin and stdout, or to COMMAND.");
+	for (int group = 0; group < GROUPS; group++)
+		print_group((enum help_group)group, command);
+	puts("\nHOST:PORT, [IPV6]:PORT and :PORT do as well as HOST PORT.\n"
+	     "TIME: 500ms, 1.5 (seconds), 2m, 1h30m, 30d. SIZE: 64k, 1.5M, 2GiB.");
 	return help_finish();
 }

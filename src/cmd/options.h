@@ -31,6 +31,7 @@ struct settings {
 
 	bool greet;  /* --greet */
 	bool check;  /* --check */
+	bool shuts;  /* --shutdown: what is done anyway */
 	bool quiet;  /* --quiet */
 	bool help;   /* --help: it has been printed, there is nothing to do */
 	int verbose; /* -v: how often */
@@ -56,6 +57,8 @@ struct settings {
 	/* our own copies, to be taken apart: what ps(1) shows of us stays as it was typed */
 	char **operands; /* the words that are no options, NULL at the end */
 	int operand_count;
+	/* the operand behind an option whose argument is optional, that option and its argument's name */
+	const char *loose_word, *loose_option, *loose_argument;
 	char *upstream;  /* --forward; NULL: none */
 };
 
