@@ -118,7 +118,10 @@ int lookup_start(struct lookup *r, const char *host, int family, struct task *ta
 		return e;
 	fcntl(r->fd, F_SETFL, O_NONBLOCK);
 	watch_init(&r->watch, r->fd, task);
-	return watch_for(&r->watch, FD_IN);
+	e = watch_for(&r->watch, FD_IN);
+	if (e < 0)
+		lookup_close(r);
+	return e;
 }
 
 int lookup_step(struct lookup *r)
@@ -169,6 +172,7 @@ void lookup_close(struct lookup *r)
 	if (r->watch.task)
 		watch_for(&r->watch, FD_NOTHING);
 	fd_close(&r->fd);
+	/* nothing but the next line reaps the child: until then the process id is its own */
 	kill(r->child, SIGKILL);
 	while (waitpid(r->child, NULL, 0) < 0 && errno == EINTR)
 		continue;

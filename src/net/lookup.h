@@ -34,7 +34,7 @@ extern const char lookup_this_host[];
 
 /*
  * Starts looking up `host` in `family` (AF_UNSPEC: both); `task` is woken as it goes on. Returns 0,
- * or -errno when no child can be had.
+ * or -errno when no process or descriptor can be had: then nothing has been started.
  */
 int lookup_start(struct lookup *, const char *host, int family, struct task *task);
 
