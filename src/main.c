@@ -44,17 +44,15 @@ int main(int argc, char **argv)
 {
 	int status;
 
+	signals_begin();
 	if (fd_open_standard() < 0)
 		return EXIT_LOCAL;
-	signals_ignore_write_errors();
 	return_large_pieces();
 	status = run_command(argc - 1, argv + 1);
 	if (status <= EXIT_RAISE)
 		return status;
 	signals_die(status - EXIT_RAISE);
-	/* still here: the signal is ignored, so the reason has to be told after all */
-	if (status != EXIT_RAISE + SIGPIPE)
-		return status - EXIT_RAISE + EXIT_SIGNAL;
+	/* still here: SIGPIPE is ignored, so the reason has to be told after all */
 	diag_failure("write to stdout: %s", strerror(EPIPE));
 	return EXIT_LOCAL;
 }

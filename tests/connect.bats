@@ -203,11 +203,27 @@ in_network_peer() {
 	wait_port port
 	start_bg terminated "$TCPTOOL" connect 127.0.0.1 "$PORT"
 	start_bg interrupted env --default-signal=INT "$TCPTOOL" connect 127.0.0.1 "$PORT"
-	stays 100 terminated interrupted
-	kill -TERM "${PIDS[terminated]}"
+	start_bg command "$TCPTOOL" connect 127.0.0.1 "$PORT" -- touch ran
+	stays 100 terminated interrupted command
+	kill -TERM "${PIDS[terminated]}" "${PIDS[command]}"
 	kill -INT "${PIDS[interrupted]}"
 	ends 143 terminated
+	ends 143 command
 	ends 130 interrupted
+	[ ! -e ran ]
+}
+
+@test "SIGCHLD inherited as ignored: look-ups are still reaped here, so that no other process is killed" {
+	need_strace
+	echo 'hosts: files' >nsswitch
+	make_network -b "$PWD/nsswitch:/etc/nsswitch.conf"
+	for option in '' -z; do
+		# shellcheck disable=SC2086
+		returns 3 "${NET[@]}" env --ignore-signal=CHLD strace -o calls -e trace=wait4 \
+			"$TCPTOOL" connect $option nowhere.test 80
+		[ "$(grep -c '^wait4([0-9]*, NULL, 0, NULL) *= [0-9]' calls)" -eq 1 ]
+		fails grep -q ECHILD calls
+	done
 }
 
 # --- again and again -----------------------------------------------------------------------------

@@ -201,6 +201,22 @@ need_terminal() {
 	"$HELPERS/pty" -- true >/dev/null 2>&1 || skip "no terminals here"
 }
 
+# first_bg NAME COMMAND...: the same as process 1 of a PID namespace of its own, to which the kernel sends no
+# signal without a handler. FIRST gets its process id. Skips the test where that is not allowed.
+first_bg() {
+	local name=$1
+	shift
+	unshare --map-root-user --fork --pid --mount-proc true 2>/dev/null || skip "no PID namespaces here"
+	start_bg "$name" unshare --map-root-user --fork --pid --mount-proc --kill-child "$@"
+	wait_for first_found "$name"
+}
+
+first_found() {
+	FIRST=$(<"/proc/${PIDS[$1]}/task/${PIDS[$1]}/children")
+	FIRST=${FIRST% }
+	[ -n "$FIRST" ]
+}
+
 # need_strace: skips the test where system calls cannot be watched. LeakSanitizer does not work there.
 need_strace() {
 	need strace

@@ -158,6 +158,133 @@ plain() {
 	ends 0 peer
 }
 
+# kill_first SIGNAL NAME: sends it to the first process of NAME, which ends of it.
+kill_first() {
+	kill -"$1" "$FIRST"
+	ends $((128 + $(kill -l "$1"))) "$2"
+	holds "$2.err" ''
+}
+
+@test "128+N: process 1 of a container ends by a signal, connected or still connecting" {
+	peer_bg peer -n 3 send:x eof
+	connected=$PORT
+	start_bg deaf "$HELPERS/fullbacklog" deaf.port
+	wait_port deaf.port
+	mkfifo in
+	exec 5<>in
+	for signal in TERM INT HUP; do
+		IN=in first_bg tool env --default-signal=INT,HUP "$TCPTOOL" connect 127.0.0.1 "$connected"
+		wait_for holds tool.out x
+		kill_first $signal tool
+		first_bg command env --default-signal=INT,HUP "$TCPTOOL" connect 127.0.0.1 "$PORT" -- true
+		wait_for hears $signal
+		stays 100 command
+		kill_first $signal command
+	done
+}
+
+# hears SIGNAL: the process of FIRST has a handler for it.
+hears() {
+	local caught
+	caught=0x$(sed -n 's/^SigCgt:[[:space:]]*//p' "/proc/$FIRST/status")
+	((caught >> ($(kill -l "$1") - 1) & 1))
+}
+
+@test "128+N: process 1 of a container ends by a signal while it checks, with a command to follow" {
+	port=$("$HELPERS/peer" free)
+	for signal in TERM INT HUP; do
+		first_bg tool env --default-signal=INT,HUP "$TCPTOOL" connect -z --retry 127.0.0.1 "$port" -- true
+		wait_for hears $signal
+		stays 100 tool
+		kill_first $signal tool
+	done
+}
+
+@test "128+N: process 1 of a container ends by a signal while it listens, and before" {
+	mkfifo fifo
+	for signal in TERM INT HUP; do
+		first_bg tool env --default-signal=INT,HUP "$TCPTOOL" listen -k --port-file=port 127.0.0.1 0
+		wait_port port
+		kill_first $signal tool
+		rm port
+		# the port file waits for a reader
+		first_bg early env --default-signal=INT,HUP "$TCPTOOL" listen -k --port-file=fifo 127.0.0.1 0
+		wait_for hears $signal
+		stays 100 early
+		kill_first $signal early
+		# a trace does
+		first_bg trace env --default-signal=INT,HUP "$TCPTOOL" connect --trace=fifo 127.0.0.1 1
+		wait_for hears $signal
+		stays 100 trace
+		kill_first $signal trace
+	done
+}
+
+@test "128+N: process 1 of a container ends by SIGPIPE like any filter, without a line" {
+	mkfifo gone
+	peer_bg peer flood
+	exec 5<>gone
+	OUT=gone first_bg tool env --default-signal=PIPE "$TCPTOOL" connect 127.0.0.1 "$PORT"
+	head -c 1 <&5 >/dev/null
+	exec 5<&-
+	ends 141 tool
+	holds tool.err ''
+}
+
+@test "128+N: signals that were inherited as blocked are heard, in every mode and before it begins" {
+	peer_bg peer -n 3 send:x eof
+	start_bg deaf "$HELPERS/fullbacklog" deaf.port
+	wait_port deaf.port
+	mkfifo in
+	exec 5<>in
+	for signal in TERM INT HUP; do
+		blocked=(env --default-signal=INT --default-signal=HUP --block-signal="$signal")
+		IN=in start_bg tool "${blocked[@]}" "$TCPTOOL" connect 127.0.0.1 "$(<peer.port)"
+		wait_for holds tool.out x
+		kill -$signal "${PIDS[tool]}"
+		ends $((128 + $(kill -l $signal))) tool
+		start_bg check "${blocked[@]}" "$TCPTOOL" connect -z 127.0.0.1 "$(<deaf.port)"
+		stays 100 check
+		kill -$signal "${PIDS[check]}"
+		ends $((128 + $(kill -l $signal))) check
+		rm -f listen.port
+		start_bg listen "${blocked[@]}" "$TCPTOOL" listen -k --port-file=listen.port 127.0.0.1 0
+		wait_port listen.port
+		kill -$signal "${PIDS[listen]}"
+		ends $((128 + $(kill -l $signal))) listen
+		# it has come already
+		# shellcheck disable=SC2016
+		returns $((128 + $(kill -l $signal))) "${blocked[@]}" sh -c 'kill -'$signal' $$; exec "$@"' sh \
+			"$TCPTOOL" listen -w 10 127.0.0.1 0
+	done
+}
+
+@test "a signal that was inherited as ignored stays so" {
+	peer_bg peer send:x rest:y send:z
+	mkfifo in
+	exec 5<>in
+	IN=in start_bg tool env --ignore-signal=HUP,INT,TERM "$TCPTOOL" connect 127.0.0.1 "$PORT"
+	wait_for holds tool.out x
+	for signal in TERM INT HUP; do
+		kill -$signal "${PIDS[tool]}"
+	done
+	printf y >in
+	exec 5<&-
+	ends 0 tool
+	holds tool.out xz
+}
+
+@test "ended by a signal, it still writes its report, with the status that the caller sees" {
+	peer_bg peer send:x hold
+	mkfifo in
+	exec 5<>in
+	IN=in start_bg tool "$TCPTOOL" connect --report=report 127.0.0.1 "$PORT"
+	wait_for holds tool.out x
+	kill -TERM "${PIDS[tool]}"
+	ends 143 tool
+	[ "$(grep -c '"received":1,.*"status":143' report)" -eq 1 ]
+}
+
 @test "H05: a crash is a crash" {
 	peer_bg peer send:x hold
 	start_bg tool "$TCPTOOL" connect 127.0.0.1 "$PORT"

@@ -6,9 +6,11 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/exitcode.h"
+
 static int waker = -1; /* an eventfd */
 static volatile sig_atomic_t noted[NSIG];
-static sigset_t caught;
+static sigset_t caught; /* those with a handler of ours */
 static sigset_t ignored; /* at the start */
 static bool looked_at_ignored;
 static struct sigaction inherited_pipe = {.sa_handler = SIG_DFL};
@@ -38,6 +40,29 @@ static void drain(struct task *t)
 		task_wake(receiver);
 }
 
+/*
+ * Puts `handler` in place of the default action of `n` signals, and unblocks them; those that are ignored stay
+ * so.
+ */
+static void handle(const int *which, int n, void (*handler)(int), int flags)
+{
+	struct sigaction action = {.sa_handler = handler, .sa_flags = flags}, old;
+	sigset_t heard;
+
+	sigfillset(&action.sa_mask);
+	sigemptyset(&heard);
+	for (int i = 0; i < n; i++) {
+		sigaction(which[i], NULL, &old);
+		if (old.sa_handler == SIG_IGN)
+			continue;
+		sigaddset(&caught, which[i]);
+		sigaction(which[i], &action, NULL);
+		sigaddset(&heard, which[i]);
+	}
+	/* inherited as blocked, it would never come: children could not be reaped, nor the program be ended */
+	sigprocmask(SIG_UNBLOCK, &heard, NULL);
+}
+
 /* Opens what handlers wake the loop through, once. Returns 0 or -errno. */
 static int open_waker(void)
 {
@@ -48,40 +73,30 @@ static int open_waker(void)
 		return -errno;
 	task_init(&drainer, drain);
 	watch_init(&watch, waker, &drainer);
-	sigemptyset(&caught);
 	return watch_for(&watch, FD_IN);
 }
 
 int signals_catch(struct task *task, const int *which, int n)
 {
-	struct sigaction action = {.sa_handler = note, .sa_flags = SA_RESTART}, old;
-	sigset_t heard;
 	int r = open_waker();
 
 	if (r < 0)
 		return r;
 	receiver = task;
-	sigfillset(&action.sa_mask);
-	sigemptyset(&heard);
-	for (int i = 0; i < n; i++) {
-		sigaction(which[i], NULL, &old);
-		if (old.sa_handler == SIG_IGN && which[i] != SIGCHLD)
-			continue;
-		sigaddset(&caught, which[i]);
-		sigaction(which[i], &action, NULL);
-		sigaddset(&heard, which[i]);
-	}
-	/* inherited as blocked, it would never come: children could not be reaped, nor we be ended */
-	sigprocmask(SIG_UNBLOCK, &heard, NULL);
+	handle(which, n, note, SA_RESTART);
 	return 0;
 }
 
 bool signals_taken(int signo)
 {
-	bool was = noted[signo];
-
+	if (!noted[signo])
+		return false;
+	/*
+	 * What comes before this line is acted upon by the caller, what comes after it is found the next time.
+	 * Cleared without having been seen, it would be lost.
+	 */
 	noted[signo] = 0;
-	return was;
+	return true;
 }
 
 bool signals_came(int signo)
@@ -89,8 +104,12 @@ bool signals_came(int signo)
 	return noted[signo];
 }
 
-void signals_ignore_write_errors(void)
+void signals_begin(void)
 {
+	static const int deadly[] = {SIGTERM, SIGINT, SIGHUP};
+
+	handle(deadly, sizeof deadly / sizeof *deadly, signals_die, 0);
+	signal(SIGCHLD, SIG_DFL);
 	sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, &inherited_pipe);
 	sigaction(SIGXFSZ, &(struct sigaction){.sa_handler = SIG_IGN}, &inherited_xfsz);
 }
@@ -109,6 +128,9 @@ void signals_die(int signo)
 	sigaddset(&only, signo);
 	sigprocmask(SIG_UNBLOCK, &only, NULL);
 	raise(signo);
+	/* still here: process 1 of a PID namespace has no default actions */
+	if (signo != SIGPIPE || inherited_pipe.sa_handler != SIG_IGN)
+		_exit(EXIT_SIGNAL + signo);
 }
 
 /* Which signals are ignored is found out once, so that a child has only those to put right. */

@@ -9,27 +9,37 @@
 #include "loop/loop.h"
 
 /*
+ * Puts signals into a known state, whatever the program has inherited; to be called first.
+ *
+ * SIGTERM, SIGINT and SIGHUP end the program until they are caught otherwise: also when they were inherited as
+ * blocked, and also as process 1 of a PID namespace, to which the kernel sends no signal without a handler
+ * (pid_namespaces(7)). Inherited as ignored they stay so (nohup).
+ *
+ * SIGCHLD has its default action: ignored, the kernel would reap children, and a process id that is still to be
+ * signalled or waited for could belong to another process by then.
+ *
+ * SIGPIPE and SIGXFSZ are ignored, and what they were is remembered; the write tells the error. SIGPIPE: splice
+ * and sendfile know no MSG_NOSIGNAL. SIGXFSZ: a limit of file sizes, setrlimit(2), is a full disk to us, and no
+ * reason to die without a word.
+ */
+void signals_begin(void);
+
+/*
  * From now on the `n` signals in `which` wake `task` in place of their default action. One that was
  * inherited as ignored stays ignored (nohup); one that was blocked is not any more. Returns 0 or -errno.
  */
 int signals_catch(struct task *task, const int *which, int n);
 
-/* True when `signo` has come since this was last asked. */
+/* True when `signo` has come since this was last asked. None is lost, whenever it comes. */
 bool signals_taken(int signo);
 
 /* The same, but whoever is to act on it still finds it. */
 bool signals_came(int signo);
 
 /*
- * Ignores the signals that come of a write, remembering what they were; the write then tells the error.
- * SIGPIPE: splice and sendfile know no MSG_NOSIGNAL. SIGXFSZ: a limit of file sizes, setrlimit(2), is a full
- * disk to us, and no reason to die without a word.
- */
-void signals_ignore_write_errors(void);
-
-/*
- * Dies by `signo`, as a shell expects of a program that was ended by it; for SIGPIPE that is the
- * inherited disposition. Returns only if the signal is ignored.
+ * Dies by `signo`, as a shell expects of a program that was ended by it; process 1 of a PID namespace, which
+ * cannot, exits with 128 plus `signo`. Returns only for a SIGPIPE that was inherited as ignored. With system
+ * calls only, so it can be a handler.
  */
 void signals_die(int signo);
 

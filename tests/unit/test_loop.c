@@ -8,6 +8,8 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -457,6 +459,75 @@ static void check_signal_while_waiting(void)
 	waitpid(child, NULL, 0);
 }
 
+/* --- a signal between any two instructions --- */
+
+enum phase { BEFORE, ASKING, ASKED };
+
+/* Asks for SIGUSR1, and then again; ends with 0 if it was told once. In `phase` a tracer sees where it is. */
+static void __attribute__((noreturn)) ask_twice(volatile int *phase)
+{
+	int told;
+
+	ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+	raise(SIGSTOP);
+	*phase = ASKING;
+	told = signals_taken(SIGUSR1);
+	*phase = ASKED;
+	told += signals_taken(SIGUSR1);
+	_exit(told == 1 ? 0 : 1 + told);
+}
+
+/*
+ * Lets a process ask, and sends it the signal after `steps` instructions of asking. Returns its exit status, or
+ * -1 if it has no so many, or cannot be stopped between two.
+ */
+static int interrupt_after(int steps, volatile int *phase)
+{
+	int status = 0, taken = 0;
+	pid_t child;
+
+	*phase = BEFORE;
+	child = fork();
+	if (child == 0)
+		ask_twice(phase);
+	waitpid(child, &status, 0);
+	while (WIFSTOPPED(status) && *phase != ASKED && taken <= steps) {
+		taken += *phase == ASKING;
+		if (taken > steps || ptrace(PTRACE_SINGLESTEP, child, NULL, NULL) < 0)
+			break;
+		waitpid(child, &status, 0);
+	}
+	if (!WIFSTOPPED(status) || *phase != ASKING) {
+		kill(child, SIGKILL);
+		waitpid(child, &status, 0);
+		return -1;
+	}
+	ptrace(PTRACE_CONT, child, NULL, (void *)(long)SIGUSR1);
+	waitpid(child, &status, 0);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void check_signal_between_instructions(void)
+{
+	static const char what[] = "a signal between any two instructions of asking for it is told once";
+	volatile int *phase = mmap(NULL, sizeof *phase, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	const char *preloaded = getenv("LD_PRELOAD");
+	int steps = 0, status = 0;
+
+	if (preloaded && strstr(preloaded, "vgpreload")) {
+		skip("valgrind", "%s", what);
+		return;
+	}
+	signals_taken(SIGUSR1);
+	while (phase != MAP_FAILED && steps < 10000 && (status = interrupt_after(steps, phase)) == 0)
+		steps++;
+	if (steps == 0 && status < 0)
+		skip("no single steps here", "%s", what);
+	else
+		point(status <= 0, "%s (%d of them)", what, steps);
+	munmap((void *)(size_t)phase, sizeof *phase);
+}
+
 int main(void)
 {
 	alarm(60);
@@ -476,6 +547,7 @@ int main(void)
 	receiver = make('a', stop);
 	check_signals();
 	check_signal_while_waiting();
+	check_signal_between_instructions();
 	loop_close();
 	signal(SIGUSR1, SIG_DFL);
 	signal(SIGUSR2, SIG_DFL);
