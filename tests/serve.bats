@@ -52,6 +52,25 @@ descriptors() {
 	[ "$(grep -c -x 'sank 18 bytes' peer.out)" -eq 1 ]
 }
 
+@test "it has no other descriptor on a kernel without close_range, with and without /proc" {
+	need_strace
+	mkdir empty
+	for proc in /proc "$PWD/empty"; do
+		make_network -b "$proc:/proc"
+		rm -f port
+		# shellcheck disable=SC2016
+		start_bg tool "${NET[@]}" bash -c 'exec "$@" 7</dev/null 8</dev/null 200</dev/null' bash \
+			strace -f -o calls -e trace=close_range -e inject=close_range:error=ENOSYS \
+			"$TCPTOOL" listen -k --port-file=port 127.0.0.1 0 -- "$HELPERS/inherited" descriptors
+		wait_port port
+		returns 0 "${NET[@]}" "$HELPERS/peer" connect "$PORT" rest:'descriptors 0 1 2\n'
+		grep -q 'close_range.*INJECTED' calls
+		# strace would leave it behind
+		kill -TERM "$(<"/proc/${PIDS[tool]}/task/${PIDS[tool]}/children")"
+		ends 143 tool
+	done
+}
+
 @test "S07: it has no signal blocked and none ignored, whatever tcptool was started with" {
 	start_bg tool env --ignore-signal=PIPE,XFSZ,HUP --block-signal=USR2 --block-signal=TERM \
 		"$TCPTOOL" listen -k --port-file=port 127.0.0.1 0 -- "$HELPERS/inherited" signals

@@ -18,6 +18,9 @@
 #define SYS_close_range 436
 #endif
 
+/* Without /proc so many numbers are tried at most, in a tenth of a second: fs.nr_open is the same by default. */
+#define NUMBERS_MOST 1048576
+
 /* Documentation/admin-guide/devices.txt of Linux */
 #define MAJOR_MEMORY 1
 
@@ -123,17 +126,31 @@ void fd_raise_limit(struct rlimit *inherited)
 	setrlimit(RLIMIT_NOFILE, &raised);
 }
 
+/* Does `chore` for every number from `first` up to the limit of descriptors, open or not. */
+static void up_to_limit(int first, void (*chore)(int fd))
+{
+	struct rlimit limit = {.rlim_max = NUMBERS_MOST};
+
+	/* the hard limit: the soft one may have been lowered since a descriptor was opened */
+	getrlimit(RLIMIT_NOFILE, &limit);
+	for (int fd = first; fd < NUMBERS_MOST && (rlim_t)fd < limit.rlim_max; fd++)
+		chore(fd);
+}
+
 /* Does `chore` for every open descriptor from `first` on: the way of kernels without close_range(2). */
 static void one_by_one(int first, void (*chore)(int fd))
 {
 	DIR *open_ones = opendir("/proc/self/fd");
 	struct dirent *one;
 
-	while (open_ones && (one = readdir(open_ones)))
+	if (!open_ones) {
+		up_to_limit(first, chore);
+		return;
+	}
+	while ((one = readdir(open_ones)))
 		if (atoi(one->d_name) >= first && atoi(one->d_name) != dirfd(open_ones))
 			chore(atoi(one->d_name));
-	if (open_ones)
-		closedir(open_ones);
+	closedir(open_ones);
 }
 
 static void close_on_exec(int fd)
