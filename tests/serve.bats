@@ -156,6 +156,9 @@ descriptors() {
 	talk "$PORT" 'rest:$HOME\na  b\n*\n-k\n--help\n'
 	listen_bg shell -k 127.0.0.1 0 -c 'a="x  y"; echo "$a" | tr x z'
 	talk "$PORT" 'rest:z  y\n'
+	# a string that begins like an option is none
+	listen_bg dash -k 127.0.0.1 0 -c '-n; echo x'
+	talk "$PORT" 'rest:x\n'
 	returns 2 "$TCPTOOL" listen -c true 127.0.0.1 0 -- true
 	one_line err
 	returns 2 "$TCPTOOL" listen --greet 127.0.0.1 0 -- true

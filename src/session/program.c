@@ -89,7 +89,7 @@ static char *find_program(const char *name, int *status)
 
 int program_prepare(struct program *c, char *const *argv, const char *shell)
 {
-	static char sh[] = "/bin/sh", dash_c[] = "-c";
+	static char sh[] = "/bin/sh", dash_c[] = "-c", end_of_options[] = "--";
 	int status;
 
 	memset(c, 0, sizeof *c);
@@ -97,7 +97,9 @@ int program_prepare(struct program *c, char *const *argv, const char *shell)
 	if (shell) {
 		c->shell[0] = sh;
 		c->shell[1] = dash_c;
-		c->shell[2] = strdup(shell);
+		/* the string may begin with a dash */
+		c->shell[2] = end_of_options;
+		c->shell[3] = strdup(shell);
 		c->argv = c->shell;
 	}
 	c->path = find_program(c->argv[0], &status);
@@ -107,7 +109,7 @@ int program_prepare(struct program *c, char *const *argv, const char *shell)
 			     status == 127 ? "command not found" : "cannot be executed");
 		return status;
 	}
-	if (c->environment && (!shell || c->shell[2]))
+	if (c->environment && (!shell || c->shell[3]))
 		return 0;
 	diag_failure("%s", strerror(ENOMEM));
 	return EXIT_RESOURCES;
@@ -116,7 +118,7 @@ int program_prepare(struct program *c, char *const *argv, const char *shell)
 void program_free(struct program *c)
 {
 	free(c->path);
-	free(c->shell[2]);
+	free(c->shell[3]);
 	free(c->environment);
 	memset(c, 0, sizeof *c);
 }

@@ -16,13 +16,13 @@
 struct program {
 	char *const *argv;
 	char *path;            /* the file that argv[0] is, found once */
-	char *shell[4];        /* argv of "sh -c STRING" */
+	char *shell[5];        /* argv of "sh -c -- STRING" */
 	char **environment;    /* room for PROGRAM_VARIABLES, then what was inherited */
 	struct rlimit files;   /* the limit of descriptors that was inherited; the caller sets it */
 };
 
 /*
- * Prepares to run argv, or with `shell` the string by sh -c: finds the program along $PATH. Returns 0, or
+ * Prepares to run argv, or with `shell` the string by sh -c --: finds the program along $PATH. Returns 0, or
  * after one line on stderr 127 (not found), 126 (not executable) or EXIT_RESOURCES. argv must outlive it.
  * Call it after chroot(2): the path is one inside.
  */
