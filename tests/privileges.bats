@@ -219,6 +219,24 @@ make_root() {
 	talk "$PORT" 'expect:hi\0' 'send:back\0' eof
 }
 
+@test "--chroot: commands are reaped: with -m 2 the third is served, and without -k it ends with its status" {
+	need_root
+	make_root sh
+	listen_bg tool -k -m 2 --chroot=root --user="$UID_:$GID_" 127.0.0.1 0 -c 'read line; echo "$line"'
+	for i in 1 2 3 4 5; do
+		talk "$PORT" "send:$i\\n" "rest:$i\\n"
+	done
+	wait_for no_children tool
+	listen_bg one --chroot=root --user="$UID_:$GID_" 127.0.0.1 0 -c 'exit 3'
+	talk "$PORT" eof
+	ends 3 one
+}
+
+# no_children NAME: the background command has none, zombies included.
+no_children() {
+	[ -z "$(cat "/proc/${PIDS[$1]}/task/${PIDS[$1]}/children")" ]
+}
+
 @test "--chroot: the command is the one in there, and sees nothing else" {
 	need_root
 	make_root sh cat ls
