@@ -10,6 +10,7 @@
 #include "cmd/cmd.h"
 #include "cmd/hints.h"
 #include "loop/signals.h"
+#include "server/privileges.h"
 
 static const struct {
 	const char *name;
@@ -47,6 +48,10 @@ int main(int argc, char **argv)
 	signals_begin();
 	if (fd_open_standard() < 0)
 		return EXIT_LOCAL;
+	if (privileges_are_lent()) {
+		diag_failure("refused: this copy is set-user-ID or set-group-ID, or has capabilities of its file");
+		return EXIT_USAGE;
+	}
 	return_large_pieces();
 	status = run_command(argc - 1, argv + 1);
 	if (status <= EXIT_RAISE)

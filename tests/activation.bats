@@ -143,7 +143,7 @@ activated_bg() {
 @test "with --user and --chroot, too" {
 	[ "$(id -u)" -eq 0 ] || skip "not root"
 	mkdir root
-	activated_bg ports 127.0.0.1 -- "$TCPTOOL" listen -k --user=54321 --chroot=root --greet=hi
+	activated_bg ports 127.0.0.1 -- "$TCPTOOL" listen -k --user=54321:54321 --chroot=root --greet=hi
 	talk "${PORTS[0]}" 'expect:hi\0' 'send:back\0' eof
 	grep -q '^Uid:[[:space:]]*54321[[:space:]]*54321[[:space:]]*54321[[:space:]]*54321$' "/proc/${PIDS[tool]}/status"
 }

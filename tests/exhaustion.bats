@@ -297,7 +297,7 @@ SOMEBODY=54321
 
 @test "a limit of 4 processes: 3 commands at a time, one message, the others are served after" {
 	[ "$(id -u)" -eq 0 ] || skip "not root"
-	limited_bg '-u 4' tool -k --user="$SOMEBODY" 127.0.0.1 0 -- cat
+	limited_bg '-u 4' tool -k --user="$SOMEBODY:$SOMEBODY" 127.0.0.1 0 -- cat
 	for round in 1 2; do
 		start_bg held "$HELPERS/crowd" connect "$PORT" 3 "held$round" "go$round"
 		wait_for test -e "held$round"
@@ -321,7 +321,7 @@ SOMEBODY=54321
 
 @test "a limit of processes: 200 connections, 30 at a time: each is served" {
 	[ "$(id -u)" -eq 0 ] || skip "not root"
-	limited_bg '-u 8' tool -k --user="$SOMEBODY" 127.0.0.1 0 -- cat
+	limited_bg '-u 8' tool -k --user="$SOMEBODY:$SOMEBODY" 127.0.0.1 0 -- cat
 	returns 0 "$HELPERS/storm" -c 30 "$PORT" 200
 	wait_for no_children tool
 	fails grep -v '^tcptool: cannot start a command: Resource temporarily unavailable; will' tool.err
@@ -329,7 +329,7 @@ SOMEBODY=54321
 
 @test "SIGTERM ends it although it waits for descriptors" {
 	[ "$(id -u)" -eq 0 ] || skip "not root"
-	limited_bg '-u 2' tool -k --user="$SOMEBODY" 127.0.0.1 0 -- cat
+	limited_bg '-u 2' tool -k --user="$SOMEBODY:$SOMEBODY" 127.0.0.1 0 -- cat
 	start_bg held "$HELPERS/peer" connect "$PORT" send:x expect:x touch:held eof
 	wait_for test -e held
 	waiting_bg 2

@@ -45,7 +45,17 @@ is_now() {
 	shift 3
 	groups=$*
 	status_is "$name" "Uid: $uid $uid $uid $uid" "Gid: $gid $gid $gid $gid" "Groups:${groups:+ $groups}" \
-		'NoNewPrivs: 1' 'CapEff: 0000000000000000' 'CapPrm: 0000000000000000'
+		'NoNewPrivs: 1' 'CapEff: 0000000000000000' 'CapPrm: 0000000000000000' \
+		'CapInh: 0000000000000000' 'CapAmb: 0000000000000000'
+	# only CAP_SETPCAP, number 8, may empty the bounding set
+	if (($(capabilities Eff) >> 8 & 1)); then
+		status_is "$name" 'CapBnd: 0000000000000000'
+	fi
+}
+
+# capabilities SET: that set of the test's own capabilities, as a number.
+capabilities() {
+	sed -n "s/^Cap$1:[[:space:]]*/0x/p" "/proc/$BASHPID/status"
 }
 
 # as_plain COMMAND...: runs it as a user without privileges.
@@ -84,20 +94,74 @@ as_plain() {
 	talk "$PORT" send:x shut rest:x
 }
 
-@test "--user takes numbers, of accounts that exist or not" {
+@test "--user=NUMBER of an account: its own group and supplementary groups, not the group of that number" {
 	need_root
-	for words in 54321:54321:54321 54321:54322:54321:54322; do
-		user=${words%:*:*}
+	echo 'someone:x:54321:54322::/:/bin/false' >passwd
+	printf 'else:x:54321:\nown:x:54322:\nmore:x:54323:someone\n' >group
+	printf 'passwd: files\ngroup: files\ninitgroups: files\n' >nsswitch
+	make_network -b "$PWD/passwd:/etc/passwd" -b "$PWD/group:/etc/group" -b "$PWD/nsswitch:/etc/nsswitch.conf"
+	for user in 54321 someone; do
 		rm -f tool.port
-		listen_bg tool -k --user="$user" 127.0.0.1 0 -- cat
-		gid=${words##*:}
-		is_now tool 54321 "$gid"
-		talk "$PORT" send:x shut rest:x
-		kill -TERM "${PIDS[tool]}"
-		ends 143 tool
+		start_bg tool "${NET[@]}" "$TCPTOOL" listen -k --user=$user --port-file=tool.port 127.0.0.1 0 -- cat
+		wait_port tool.port
+		is_now tool 54321 54322 54322 54323
 	done
+	start_bg named "${NET[@]}" "$TCPTOOL" listen -k --user=54321:else --port-file=named.port 127.0.0.1 0 -- cat
+	wait_port named.port
+	is_now named 54321 54321
+}
+
+@test "--user=NUMBER of no account: its group must be named, since any number may be the group of others" {
+	need_root
+	returns 2 "$TCPTOOL" listen --user=54321 --port-file=port 127.0.0.1 0
+	one_line err '--user=54321:GROUP'
+	[ ! -e port ]
+	listen_bg tool -k --user=54321:54322 127.0.0.1 0 -- cat
+	is_now tool 54321 54322
+	talk "$PORT" send:x shut rest:x
 	listen_bg named -k --user="54321:$(getent group 0 | cut -d : -f 1)" 127.0.0.1 0 -- cat
 	is_now named 54321 0
+}
+
+@test "no set of capabilities survives, whatever the caller keeps over a change of user" {
+	need_root
+	need setpriv
+	for words in '--inh-caps=+net_raw,+setuid' '--inh-caps=+net_raw --ambient-caps=+net_raw' \
+		'--securebits=+no_setuid_fixup' '--securebits=+no_setuid_fixup,+noroot --inh-caps=+net_raw,+setuid,+setgid,+setpcap --ambient-caps=+net_raw,+setuid,+setgid,+setpcap'; do
+		# shellcheck disable=SC2086
+		setpriv $words true 2>/dev/null || skip "not allowed here: setpriv $words"
+		rm -f tool.port
+		# shellcheck disable=SC2086
+		start_bg tool setpriv $words "$TCPTOOL" listen -k --user="$UID_:$GID_" --port-file=tool.port 127.0.0.1 0 \
+			-c 'grep -E "^Cap(Inh|Prm|Eff|Amb)" /proc/self/status | tr "\t" " "'
+		wait_port tool.port
+		is_now tool "$UID_" "$GID_"
+		talk "$PORT" "rest:$(printf 'Cap%s: 0000000000000000\\n' Inh Prm Eff Amb)"
+	done
+}
+
+@test "a plain user with the capabilities to become another one keeps none of them" {
+	need_root
+	need setpriv
+	as_plain --inh-caps=+setuid,+setgid --ambient-caps=+setuid,+setgid test -x "$TCPTOOL" ||
+		skip "a plain user cannot execute $TCPTOOL"
+	mkdir -m 777 open
+	start_bg tool setpriv --reuid="$UID_" --regid="$GID_" --clear-groups --inh-caps=+setuid,+setgid \
+		--ambient-caps=+setuid,+setgid "$TCPTOOL" listen -k --user=54323:54324 --port-file=open/port 127.0.0.1 0
+	wait_port open/port
+	status_is tool 'Uid: 54323 54323 54323 54323' 'Gid: 54324 54324 54324 54324' 'Groups:' 'NoNewPrivs: 1' \
+		'CapEff: 0000000000000000' 'CapPrm: 0000000000000000' 'CapInh: 0000000000000000' \
+		'CapAmb: 0000000000000000'
+}
+
+@test "that no capability is left is verified: status 6" {
+	need_root
+	need_strace
+	need setpriv
+	# capset answers that it has done what it has not
+	returns 6 setpriv --inh-caps=+net_raw strace -o /dev/null -e trace=capset -e inject=capset:retval=0 \
+		"$TCPTOOL" listen --user="$UID_:$GID_" 127.0.0.1 0
+	one_line err 'cannot give up privileges: verify'
 }
 
 @test "groups that the caller had are not kept" {
@@ -217,6 +281,11 @@ make_root() {
 	[ "$(readlink "/proc/${PIDS[tool]}/root")" = "$(readlink -f root)" ]
 	status_is tool 'Uid: 0 0 0 0' 'NoNewPrivs: 1'
 	talk "$PORT" 'expect:hi\0' 'send:back\0' eof
+	# root can leave it
+	one_line tool.err '--chroot confines nothing without --user'
+	listen_bg root -k --chroot=root --user=0:0 --greet=hi 127.0.0.1 0
+	talk "$PORT" 'expect:hi\0' 'send:back\0' eof
+	one_line root.err '--chroot confines nothing without --user'
 }
 
 @test "--chroot: commands are reaped: with -m 2 the third is served, and without -k it ends with its status" {
@@ -287,6 +356,44 @@ no_children() {
 	one_line err '--chroot'
 }
 
+@test "the user database cannot be read for want of descriptors: status 11, not an unknown user" {
+	need_strace
+	echo 'passwd: files' >nsswitch
+	make_network -b "$PWD/nsswitch:/etc/nsswitch.conf"
+	for user in nobody 65534; do
+		returns 11 "${NET[@]}" strace -o /dev/null -P /etc/passwd -e trace=openat -e inject=openat:error=EMFILE \
+			"$TCPTOOL" listen --user=$user 127.0.0.1 0
+		one_line err "--user: look up '$user': Too many open files"
+	done
+}
+
+@test "a copy that lends its privileges to the caller is refused: status 2" {
+	need_root
+	need setpriv
+	grep -q '^NoNewPrivs:[[:space:]]*0' /proc/self/status || skip "privileges cannot be gained here"
+	plain=(setpriv --reuid="$UID_" --regid="$GID_" --clear-groups)
+	chmod 755 .
+	mkdir -m 755 lent
+	for mode in 4755 2755; do
+		cp "$TCPTOOL" lent/copy
+		chmod $mode lent/copy
+		"${plain[@]}" test -x lent/copy || skip "a plain user cannot execute what is in $PWD"
+		returns 2 "${plain[@]}" lent/copy connect 127.0.0.1 1
+		one_line err refused
+		returns 2 "${plain[@]}" lent/copy --version
+		rm lent/copy
+	done
+	# who has the privileges anyhow may call it
+	cp "$TCPTOOL" lent/copy
+	chmod 4755 lent/copy
+	returns 0 lent/copy --version
+	need setcap
+	chmod 755 lent/copy
+	setcap cap_net_bind_service+ep lent/copy 2>/dev/null || skip "no capabilities of files here"
+	returns 2 "${plain[@]}" lent/copy connect 127.0.0.1 1
+	one_line err refused
+}
+
 @test "a directory that is none: status 7" {
 	need_root
 	for directory in missing "$TCPTOOL"; do
@@ -307,7 +414,7 @@ no_children() {
 	fi
 	export -f as as_plain
 	export UID_ GID_
-	for option in --user=0 --user="$UID_" --chroot=/; do
+	for option in --user=0 --user="$UID_:$GID_" --chroot=/; do
 		returns 6 bash -c 'as "$@"' bash "$TCPTOOL" listen "$option" 127.0.0.1 0
 		one_line err 'not permitted'
 	done

@@ -149,6 +149,8 @@ static int serve(struct settings *s, struct program *command, int inherited)
 		r = give_up_privileges(s, privileges_drop);
 	if (r == 0 && s->privileges.chroot)
 		r = prepare_command(s, command, &files);
+	if (r == 0 && privileges_keep_root(&s->privileges))
+		diag_failure("--chroot confines nothing without --user: root can leave the directory");
 	if (r == 0)
 		r = server_run(server);
 	server_close(server);
@@ -165,10 +167,17 @@ static int look_up(struct settings *s)
 		diag_failure("%s", reason);
 		return r == -EINVAL ? EXIT_USAGE : EXIT_LOCAL;
 	}
-	if (privileges_look_up(&s->privileges) == 0)
+	r = privileges_look_up(&s->privileges);
+	if (r == 0)
 		return 0;
-	diag_failure("--user: there is no '%.100s'", s->privileges.user);
-	return EXIT_USAGE;
+	if (r == -ENOENT)
+		diag_failure("--user: there is no user or group '%.100s'", s->privileges.user);
+	else if (r == -ENODATA)
+		diag_failure("--user: no account has the number %.60s, so it needs a group: --user=%.60s:GROUP",
+			     s->privileges.user, s->privileges.user);
+	else
+		diag_failure("--user: look up '%.100s': %s", s->privileges.user, strerror(-r));
+	return r == -ENOENT || r == -ENODATA ? EXIT_USAGE : exitcode_for(r, EXIT_LOCAL);
 }
 
 static const struct plan *choose_plan(const struct settings *s)
