@@ -351,7 +351,7 @@ few_descriptors() {
 	listen_bg tool -k 127.0.0.1 0 -- true
 	returns 0 "$HELPERS/peer" -n 50 connect "$PORT" eof
 	wait_for no_children tool
-	wait_for few_descriptors tool 8
+	wait_for few_descriptors tool 9
 }
 
 # --- how many -------------------------------------------------------------------------------------

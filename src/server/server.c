@@ -84,9 +84,6 @@ static void session_ended(struct session *s)
 		finish(v, v->ended_by ? EXIT_RAISE + v->ended_by : status);
 	if (v->active == 0)
 		wait_anew(v);
-	/* the last session has told of the deadline */
-	if (v->active == 0 && status == EXIT_TIMEDOUT && clock_now() >= v->settings->session->deadline)
-		finish(v, EXIT_TIMEDOUT);
 	task_wake(&v->task);
 }
 
