@@ -18,7 +18,8 @@ static void put(struct json *j, char c)
 	j->text[j->used] = '\0';
 }
 
-static void put_words(struct json *j, const char *format, va_list args)
+static void __attribute__((format(printf, 2, 0)))
+put_words(struct json *j, const char *format, va_list args)
 {
 	int n = vsnprintf(j->text + j->used, j->size - j->used, format, args);
 
