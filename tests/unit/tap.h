@@ -5,6 +5,10 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <unistd.h>
+
+/* No point takes longer than so many seconds, however slow the machine: SIGALRM ends what hangs. */
+#define POINT_LIMIT_S 120
 
 static int tap_points, tap_failures;
 
@@ -21,6 +25,7 @@ static void __attribute__((format(printf, 2, 3))) point(bool good, const char *f
 	putchar('\n');
 	/* what was seen before a crash is seen; and a child never prints it again */
 	fflush(stdout);
+	alarm(POINT_LIMIT_S);
 }
 
 /* A fact that cannot be looked at here, and why. */

@@ -31,7 +31,7 @@
 /* Nobody is ready for so long: then nobody ever will be. */
 #define STUCK_MS 10000
 
-static unsigned long state;
+static uint64_t state;
 
 static unsigned chance(unsigned n)
 {
@@ -283,8 +283,8 @@ static bool has_reader(void)
 
 static bool begin(enum story story, enum kind from, enum kind to, unsigned seed)
 {
-	state = seed * 2654435761UL + (unsigned long)(from * 64 + to * 8 + story) * 40503 +
-		88172645463325252UL;
+	state = seed * UINT64_C(2654435761) + (uint64_t)(from * 64 + to * 8 + story) * 40503 +
+		UINT64_C(88172645463325252);
 	t = (struct trial){.story = story, .from = from, .to = to};
 	present = NSEC_PER_SEC;
 	choose_kernel(seed);
@@ -582,7 +582,7 @@ int main(void)
 	int before, after;
 
 	signal(SIGPIPE, SIG_IGN);
-	alarm(200);
+	alarm(POINT_LIMIT_S);
 	before = count_open();
 	for (int from = TCP; from <= PLAIN; from++)
 		for (int to = TCP; to <= VOID; to++)

@@ -25,7 +25,7 @@ int clock_gettime(clockid_t clock, struct timespec *ts)
 	return 0;
 }
 
-static unsigned long state = 1;
+static uint64_t state = 1;
 
 static unsigned chance(unsigned n)
 {

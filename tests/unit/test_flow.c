@@ -32,7 +32,7 @@ int clock_gettime(clockid_t clock, struct timespec *ts)
 	return 0;
 }
 
-static unsigned long state;
+static uint64_t state;
 
 static unsigned chance(unsigned n)
 {
@@ -318,7 +318,7 @@ static void begin(const struct kind *kind, unsigned seed)
 	static const enum fd_kind behind[] = {FD_FILE,     FD_PIPE,  FD_SOCKET,
 					      FD_TERMINAL, FD_OTHER, FD_NONE};
 
-	state = seed * 2654435761UL + (unsigned long)(kind - kinds) * 40503 + 88172645463325252UL;
+	state = seed * UINT64_C(2654435761) + (uint64_t)(kind - kinds) * 40503 + UINT64_C(88172645463325252);
 	t = (struct trial){.kind = kind};
 	present = t.began = (nsec)(1 + chance(1000)) * NSEC_PER_SEC;
 	make_text();

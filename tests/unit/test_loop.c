@@ -530,7 +530,7 @@ static void check_signal_between_instructions(void)
 
 int main(void)
 {
-	alarm(60);
+	alarm(POINT_LIMIT_S);
 	if (loop_open() < 0)
 		return 1;
 	check_wake();

@@ -21,7 +21,6 @@
 #define MUCH ((size_t)64 * 1024 * 1024)
 
 /* A call that waits would wait for ever. */
-#define ALARM_SECONDS 30
 
 static unsigned char block[200000];
 
@@ -440,7 +439,7 @@ int main(void)
 	int before, after;
 
 	signal(SIGPIPE, SIG_IGN);
-	alarm(ALARM_SECONDS);
+	alarm(POINT_LIMIT_S);
 	before = count_open();
 	check_pipes();
 	check_full_slots();

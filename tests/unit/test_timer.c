@@ -24,7 +24,7 @@ int clock_gettime(clockid_t clock, struct timespec *ts)
 	return 0;
 }
 
-static unsigned long state;
+static uint64_t state;
 
 static unsigned chance(unsigned n)
 {
