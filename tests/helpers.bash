@@ -191,6 +191,11 @@ need_ipv6() {
 	grep -q '^00000000000000000000000000000001 ' /proc/net/if_inet6 2>/dev/null || skip "no IPv6"
 }
 
+# need_localhost: skips the test where that name has no address, as on a machine without /etc/hosts.
+need_localhost() {
+	getent hosts localhost >/dev/null || skip "localhost has no address here"
+}
+
 # need COMMAND: skips the test where it is not installed.
 need() {
 	command -v "$1" >/dev/null || skip "no $1"

@@ -268,8 +268,8 @@ my_ssh() {
 	returns 42 bash -c 'my_ssh 127.0.0.1 exit 42' </dev/null
 	returns 0 bash -c 'my_ssh 127.0.0.1 cat' <sent
 	cmp sent out
-	# a name and options, too
-	CONNECT='--retry=5 -w 5' returns 0 bash -c 'my_ssh localhost echo again' </dev/null
+	# options, too
+	CONNECT='--retry=5 -w 5' returns 0 bash -c 'my_ssh 127.0.0.1 echo again' </dev/null
 	holds out 'again\n'
 	# through a forwarder
 	listen_bg forward -k --forward="127.0.0.1:$PORT" 127.0.0.1 0

@@ -9,7 +9,7 @@
  *     -u              COMMAND runs as the user who calls, not as root of a user namespace
  *     -R NAME         the loopback interface is called NAME, of any bytes that an interface's name may have
  *     -A ADDR6[/N]    give it this IPv6 address; the others of the prefix, of N bits, do not answer
- *     -b FILE:OVER    FILE shows in place of OVER, if there is such a file
+ *     -b FILE:OVER    FILE shows in place of OVER, whether there is such a file or not
  *     -j PID          join the network of process PID, which netns has made, and make no new one
  *
  * Exits 77 where a user may not make networks.
@@ -23,6 +23,7 @@
 #include "helper.h"
 
 #define NOT_ALLOWED 77
+#define LOANS_MOST 16
 
 static void put(const char *path, const char *text)
 {
@@ -137,20 +138,48 @@ static void add_address(char *text)
 	close(s);
 }
 
-static void lend(char *pair)
+/* Where `over` is missing, a layer upon its directory, which only this mount namespace sees, has it. */
+static void make_place(const char *file, const char *over)
 {
-	char *over = strchr(pair, ':');
+	char directory[4096], layer[4096], place[2 * 4096], options[2 * 4096 + 16];
+	char *name;
 
-	if (!over)
-		die("netns: FILE:OVER is not '%s'", pair);
-	*over++ = '\0';
-	if (access(over, F_OK) == 0 && mount(pair, over, NULL, MS_BIND, NULL) < 0)
+	snprintf(directory, sizeof directory, "%s", over);
+	name = strrchr(directory, '/');
+	if (!name)
+		die("netns: '%s' is no absolute name", over);
+	*name++ = '\0';
+	snprintf(layer, sizeof layer, "%s.layer", file);
+	snprintf(place, sizeof place, "%s/%s", layer, name);
+	mkdir(layer, 0755);
+	if (mknod(place, S_IFREG | 0644, 0) < 0 && errno != EEXIST)
+		die("netns: %s: %s", place, strerror(errno));
+	snprintf(options, sizeof options, "lowerdir=%s:%s", layer, directory);
+	if (mount("overlay", directory, "overlay", MS_RDONLY, options) < 0)
 		exit(NOT_ALLOWED);
+}
+
+/* Each pair is FILE:OVER. The places come first: a layer hides what is mounted in its directory. */
+static void lend(char **pairs, int count)
+{
+	char *over[LOANS_MOST];
+
+	for (int i = 0; i < count; i++) {
+		over[i] = strchr(pairs[i], ':');
+		if (!over[i])
+			die("netns: FILE:OVER is not '%s'", pairs[i]);
+		*over[i]++ = '\0';
+		if (access(over[i], F_OK) < 0)
+			make_place(pairs[i], over[i]);
+	}
+	for (int i = 0; i < count; i++)
+		if (mount(pairs[i], over[i], NULL, MS_BIND, NULL) < 0)
+			exit(NOT_ALLOWED);
 }
 
 int main(int argc, char **argv)
 {
-	char *addresses[16], *loans[16];
+	char *addresses[16], *loans[LOANS_MOST];
 	int letter, address_count = 0, loan_count = 0;
 	const char *pid = NULL, *name = "lo";
 	bool down = false, same_user = false;
@@ -166,7 +195,7 @@ int main(int argc, char **argv)
 			name = optarg;
 		else if (letter == 'A' && address_count < 16)
 			addresses[address_count++] = optarg;
-		else if (letter == 'b' && loan_count < 16)
+		else if (letter == 'b' && loan_count < LOANS_MOST)
 			loans[loan_count++] = optarg;
 		else
 			return HELPER_FAILED;
@@ -181,8 +210,7 @@ int main(int argc, char **argv)
 		set_loopback(name, !down);
 	for (int i = 0; i < address_count; i++)
 		add_address(addresses[i]);
-	for (int i = 0; i < loan_count; i++)
-		lend(loans[i]);
+	lend(loans, loan_count);
 	if (optind == argc)
 		return 0;
 	execvp(argv[optind], argv + optind);
