@@ -4,6 +4,13 @@
 
 load helpers
 
+# Some of these move much, and a busy machine is slow at that.
+LIMIT=100
+
+# The user whose processes are limited: root's are not. The limit counts all that the machine runs for that
+# user, another run of these tests included, so each run has a user of its own.
+LIMITED=$((20000 + $$ % 40000))
+
 # talk PORT STEP...: a client that does these steps.
 talk() {
 	local port=$1
@@ -138,6 +145,7 @@ forward_waits() {
 }
 
 @test "--forward to a name with 24 descriptors, some of which looking it up takes: nobody is lost" {
+	need_localhost
 	upstream_bg
 	forward_waits --forward="localhost:$PORT"
 	# again when the answer has to be asked for anew, with no descriptor to spare
@@ -160,9 +168,9 @@ forward_waits() {
 @test "--forward to a name without processes to ask for it: clients wait, and are served once there are" {
 	need setpriv
 	need prlimit
+	need_localhost
 	[ "$(id -u)" -eq 0 ] || skip "not root"
-	# the limit holds for a user, and not for root
-	as_user=(setpriv --reuid 54321 --clear-groups)
+	as_user=(setpriv --reuid "$LIMITED" --clear-groups)
 	"${as_user[@]}" test -x "$TCPTOOL" || skip "a plain user cannot execute $TCPTOOL"
 	upstream_bg
 	start_bg tool "${as_user[@]}" "$TCPTOOL" listen -kv --forward="localhost:$PORT" 127.0.0.1 0
@@ -292,12 +300,9 @@ greet_exhausted() {
 
 # --- processes ------------------------------------------------------------------------------------
 
-# Whom nobody else runs processes as. Root's own are not limited.
-SOMEBODY=54321
-
 @test "a limit of 4 processes: 3 commands at a time, one message, the others are served after" {
 	[ "$(id -u)" -eq 0 ] || skip "not root"
-	limited_bg '-u 4' tool -k --user="$SOMEBODY:$SOMEBODY" 127.0.0.1 0 -- cat
+	limited_bg '-u 4' tool -k --user="$LIMITED:$LIMITED" 127.0.0.1 0 -- cat
 	for round in 1 2; do
 		start_bg held "$HELPERS/crowd" connect "$PORT" 3 "held$round" "go$round"
 		wait_for test -e "held$round"
@@ -321,7 +326,7 @@ SOMEBODY=54321
 
 @test "a limit of processes: 200 connections, 30 at a time: each is served" {
 	[ "$(id -u)" -eq 0 ] || skip "not root"
-	limited_bg '-u 8' tool -k --user="$SOMEBODY:$SOMEBODY" 127.0.0.1 0 -- cat
+	limited_bg '-u 8' tool -k --user="$LIMITED:$LIMITED" 127.0.0.1 0 -- cat
 	returns 0 "$HELPERS/storm" -c 30 "$PORT" 200
 	wait_for no_children tool
 	fails grep -v '^tcptool: cannot start a command: Resource temporarily unavailable; will' tool.err
@@ -329,7 +334,7 @@ SOMEBODY=54321
 
 @test "SIGTERM ends it although it waits for descriptors" {
 	[ "$(id -u)" -eq 0 ] || skip "not root"
-	limited_bg '-u 2' tool -k --user="$SOMEBODY:$SOMEBODY" 127.0.0.1 0 -- cat
+	limited_bg '-u 2' tool -k --user="$LIMITED:$LIMITED" 127.0.0.1 0 -- cat
 	start_bg held "$HELPERS/peer" connect "$PORT" send:x expect:x touch:held eof
 	wait_for test -e held
 	waiting_bg 2
@@ -365,7 +370,7 @@ stop_growing() {
 	"$TCPTOOL" connect 127.0.0.1 "$PORT" </dev/null | cmp - sent
 	stop_growing tool
 	for ((i = 0; i < 150; i++)); do
-		start_bg "c$i" "$HELPERS/peer" connect "$PORT" send:w expect:w wait:go shut "sink:got$i"
+		start_bg "c$i" "$HELPERS/peer" -t "$LIMIT" connect "$PORT" send:w expect:w wait:go shut "sink:got$i"
 	done
 	wait_for grep -qE "$NO_MEMORY" tool.err
 	# it has something to do at first, and then nothing

@@ -61,7 +61,7 @@ static void check_watched(void)
 
 int main(void)
 {
-	alarm(60);
+	alarm(POINT_LIMIT_S);
 	task_init(&task, stop);
 	check_unwatched();
 	if (loop_open() < 0)
