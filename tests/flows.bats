@@ -152,6 +152,25 @@ load helpers
 	[ "$received" -ge "$acknowledged" ]
 }
 
+@test "a reset that meets what is sent while stdout is blocked is no end-of-file: status 1" {
+	mkfifo in.fifo out.fifo
+	peer_bg peer stuff reset
+	exec 6<>out.fifo 7<>in.fifo
+	IN=in.fifo OUT=out.fifo start_bg tool "$TCPTOOL" connect 127.0.0.1 "$PORT"
+	ends 0 peer
+	# the write is told of the reset, and the read that comes later of nothing
+	echo more >&7
+	"$HELPERS/pause" 50
+	start_bg reader cat out.fifo
+	wait_for test -s reader.out
+	exec 6>&- 7>&-
+	ends 1 tool
+	one_line tool.err "Connection reset by peer"
+	ends 0 reader
+	acknowledged=$(sed -n 's/.*, \(.*\) acknowledged/\1/p' peer.out)
+	[ "$(wc -c <reader.out)" -ge "$acknowledged" ]
+}
+
 @test "a reset that destroys what was sent is not a success" {
 	random data 100000
 	peer_bg peer -r 4096 wait:go reset

@@ -83,9 +83,10 @@ static bool has_more(int sock)
 }
 
 /*
- * splice(2) stops in front of an urgent byte, and once the peer has ended or reset the connection it
- * takes that place for the end of all. A copy reads on; what became of the connection is kept for
- * then, since a socket tells of a failure only once.
+ * What looks like the end of a socket is left to a copy: the stream alone knows whether it is one, or a failure
+ * that was told before. And splice(2) stops in front of an urgent byte, and once the peer has ended or reset
+ * the connection it takes that place for the end of all. A copy reads on; a failure is kept for then, since a
+ * socket tells of it only once.
  */
 ssize_t carrier_take(struct flow *f, int to, size_t n)
 {
@@ -93,7 +94,7 @@ ssize_t carrier_take(struct flow *f, int to, size_t n)
 
 	if (got > 0 || got == -EAGAIN || got == CARRIER_REFUSED || f->src->rkind != FD_SOCKET)
 		return got;
-	if (!has_more(f->src->rfd))
+	if (got < 0 && !has_more(f->src->rfd))
 		return got;
 	f->lost = (int16_t)got;
 	return CARRIER_REFUSED;

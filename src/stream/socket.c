@@ -1,9 +1,43 @@
 /* A TCP socket as a stream: tcp(7), socket(7). */
 #include <errno.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "stream/stream.h"
+
+static struct stream_socket *outer(struct stream *s)
+{
+	return (struct stream_socket *)(void *)s;
+}
+
+/* The answer to a call that has failed. What says that the connection is lost is told only once: keep it. */
+static int failure(struct stream *s)
+{
+	int error = -errno;
+
+	if (error != -EAGAIN && error != -ENOBUFS && error != -ENOMEM && !outer(s)->lost)
+		outer(s)->lost = error;
+	return error;
+}
+
+/*
+ * Reading finds nothing more: because of the peer's FIN (0), or because the connection is lost (-errno)? The
+ * kernel may have told that to a write, to SO_ERROR, or to nobody (a splice(2) that had moved some bytes
+ * before), and a read then finds 0. But a loss ends both halves (POLLHUP), while a FIN ends one, and the other
+ * lasts until we shut it. A loss that is still to be told (POLLERR) though reading finds 0, or that was told
+ * as EPIPE, came behind the FIN: so tcp_reset() of Linux.
+ */
+static int input_end(const struct stream_socket *s)
+{
+	struct pollfd p = {.fd = s->stream.rfd};
+
+	if (s->lost)
+		return s->lost == -EPIPE ? 0 : s->lost;
+	if (s->shut || poll(&p, 1, 0) <= 0 || (p.revents & POLLERR))
+		return 0;
+	return p.revents & POLLHUP ? -ECONNRESET : 0;
+}
 
 static ssize_t sock_read(struct stream *s, void *buf, size_t n)
 {
@@ -13,8 +47,8 @@ static ssize_t sock_read(struct stream *s, void *buf, size_t n)
 		got = recv(s->rfd, buf, n, MSG_DONTWAIT);
 	while (got < 0 && errno == EINTR);
 	if (got == 0)
-		return ((struct stream_socket *)(void *)s)->lost;
-	return got < 0 ? -errno : got;
+		return input_end(outer(s));
+	return got < 0 ? failure(s) : got;
 }
 
 static ssize_t sock_write(struct stream *s, const void *buf, size_t n)
@@ -24,13 +58,15 @@ static ssize_t sock_write(struct stream *s, const void *buf, size_t n)
 	do
 		put = send(s->wfd, buf, n, MSG_DONTWAIT | MSG_NOSIGNAL);
 	while (put < 0 && errno == EINTR);
-	return put < 0 ? -errno : put;
+	return put < 0 ? failure(s) : put;
 }
 
 static int sock_shut(struct stream *s)
 {
+	if (shutdown(s->wfd, SHUT_WR) == 0)
+		outer(s)->shut = true;
 	/* not connected any more: the peer's reset came first, and reading will tell of it */
-	if (shutdown(s->wfd, SHUT_WR) < 0 && errno != ENOTCONN)
+	else if (errno != ENOTCONN)
 		return -errno;
 	return 0;
 }
@@ -53,7 +89,7 @@ void stream_socket_open(struct stream_socket *s, int sock, int lost)
 					     .wkind = FD_SOCKET,
 					     .rwait = FD_IN,
 					     .wwait = FD_OUT,
-					     .raw_in = lost == 0,
+					     .raw_in = true,
 					     .raw_out = true},
 				  .lost = lost};
 }

@@ -79,12 +79,14 @@ bool stream_is_lost(int error);
 /* A connected, non-blocking TCP socket. The stream owns it; ending the written half is a FIN. */
 struct stream_socket {
 	struct stream stream;
-	int lost; /* -errno that follows what can still be read */
+	int lost;  /* -errno with which the kernel has told first that the connection is lost; 0: not yet */
+	bool shut; /* we have ended the written half */
 };
 
 /*
- * Makes `s` the stream of `sock`. `lost` is 0, or the -errno of a failure that the kernel has told
- * already: it takes the place of the end-of-file behind what was received before.
+ * Makes `s` the stream of `sock`. `lost` is 0, or the -errno with which the kernel has told already
+ * that the connection is lost. However that happens, and whoever is told of it first: behind what was received
+ * reading finds an error and no end-of-file, unless the peer's FIN had come before.
  */
 void stream_socket_open(struct stream_socket *s, int sock, int lost);
 

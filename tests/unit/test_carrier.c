@@ -246,6 +246,8 @@ static bool open_source(void)
 		stream_socket_open(&t.from_sock, t.near_from, 0);
 	else
 		stream_stdio_open(&t.from_fd, t.near_from, -1, false);
+	/* other than TCP a Unix socket that is closed ends both halves, and that is no loss */
+	t.from_sock.shut = t.from == LOCAL;
 	t.src = t.from == TCP || t.from == LOCAL ? &t.from_sock.stream : &t.from_fd.stream;
 	return true;
 }
