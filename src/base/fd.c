@@ -21,6 +21,9 @@
 /* Without /proc so many numbers are tried at most, in a tenth of a second: fs.nr_open is the same by default. */
 #define NUMBERS_MOST 1048576
 
+/* Descriptors with higher numbers matter only to limits that are higher still: far from a shortage. */
+#define COUNTED_MOST 1024
+
 /* Documentation/admin-guide/devices.txt of Linux */
 #define MAJOR_MEMORY 1
 
@@ -124,6 +127,16 @@ void fd_raise_limit(struct rlimit *inherited)
 	raised = *inherited;
 	raised.rlim_cur = raised.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &raised);
+}
+
+int fd_count(int limit)
+{
+	int count = 0;
+
+	for (int fd = 0; fd < limit && fd < COUNTED_MOST; fd++)
+		if (fcntl(fd, F_GETFD) >= 0)
+			count++;
+	return count;
 }
 
 /* Does `chore` for every number from `first` up to the limit of descriptors, open or not. */

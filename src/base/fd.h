@@ -43,6 +43,9 @@ int fd_write_all(int fd, const void *bytes, size_t n);
  */
 void fd_raise_limit(struct rlimit *inherited);
 
+/* How many descriptors are open: of those numbered below `limit`, the first 1024 at most. */
+int fd_count(int limit);
+
 /* Sees to it that no descriptor above 2 that we inherited passes on to a program that we execute. */
 void fd_keep_to_ourselves(void);
 

@@ -1,7 +1,6 @@
 #include "server/server.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 
 #include "base/diag.h"
 #include "base/exitcode.h"
+#include "base/fd.h"
 #include "flow/lease.h"
 #include "loop/signals.h"
 #include "observe/report.h"
@@ -22,6 +22,12 @@
 
 /* Accepted in a row; then sessions have their turn. */
 #define ACCEPTS_MOST 64
+
+/*
+ * A session is accepted only while there is so much memory: for itself and its whole course. Otherwise those
+ * that are accepted could take from each other what each needs to go on, and stand still together.
+ */
+#define COURSE_BYTES ((size_t)16 * 1024)
 
 /* From this limit of descriptors on, a quarter of it is for the pipes that transfers lease. */
 #define LIMIT_WITH_PIPES 64
@@ -90,17 +96,28 @@ static void session_ended(struct session *s)
 /* Descriptors, memory or processes have run out: leave the backlog alone for a moment. */
 static void pause_accepting(struct server *v, int error, nsec now)
 {
-	diag_once(DIAG_ONCE_ACCEPT, "cannot accept: %s; will retry", strerror(-error));
+	if (error == -ENOMEM)
+		diag_once(DIAG_ONCE_MEMORY, "out of memory; will retry");
+	else
+		diag_once(DIAG_ONCE_ACCEPT, "cannot accept: %s; will retry", strerror(-error));
 	/* pipes and buffers that are kept for the next transfer may be just what has run out */
 	lease_trim();
 	v->paused_until = clock_after(now, EXHAUSTED_PAUSE);
+}
+
+/* Memory for a session, or NULL where there is none for its whole course, which is not taken yet. */
+static struct session *new_session(void)
+{
+	struct session *s = malloc(COURSE_BYTES), *cut = s ? realloc(s, sizeof *s) : NULL;
+
+	return cut ? cut : s;
 }
 
 /* Makes an accepted connection a session, or holds it until there is memory. */
 static void serve(struct server *v, int sock, const struct endpoint *peer, nsec now)
 {
 	struct place *place = per_host_enter(&v->per_host, peer);
-	struct session *s = place ? malloc(sizeof *s) : NULL;
+	struct session *s = place ? new_session() : NULL;
 
 	if (!s) {
 		per_host_leave(&v->per_host, place);
@@ -155,7 +172,7 @@ static void tell_full(struct server *v)
 	if (!may_tell_full(v) || !listener_has_waiting(v->listener))
 		return;
 	v->told_full = true;
-	diag_once(DIAG_ONCE_FULL, "%d connections are served, as many as %s; more wait", v->active,
+	diag_once(DIAG_ONCE_FULL, "connections served: %d, as many as %s; more wait", v->active,
 		  v->most < v->settings->max_connections ? "the limit of descriptors allows (ulimit -n)" :
 							   "--max-connections allows");
 }
@@ -358,17 +375,14 @@ static int catch_signals(struct server *v)
  */
 static int64_t most_sessions(const struct server_settings *settings)
 {
-	int lowest = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
 	struct rlimit files;
 	int64_t left, pipes, most;
 
-	if (lowest >= 0)
-		close(lowest);
-	if (lowest < 0 || getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur > INT32_MAX)
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur > INT32_MAX)
 		return settings->max_connections;
 	pipes = files.rlim_cur >= LIMIT_WITH_PIPES ? (int64_t)files.rlim_cur / 4 / 2 : 0;
 	lease_limit_pipes(pipes);
-	left = (int64_t)files.rlim_cur - lowest - settings->descriptors_beside - 2 * pipes;
+	left = (int64_t)files.rlim_cur - fd_count((int)files.rlim_cur) - settings->descriptors_beside - 2 * pipes;
 	most = left / settings->descriptors;
 	if (most < 1)
 		most = 1;
