@@ -72,7 +72,6 @@ slow_build() {
 NO_DESCRIPTORS='^tcptool: connections served: [0-9]+, as many as the limit of descriptors allows [(]ulimit -n[)]; more wait$'
 
 # A user of this run alone, since the limit counts all processes of a user. Root's own are not limited.
-SOMEBODY=$((20000 + $$ % 40000))
 
 # --- descriptors ----------------------------------------------------------------------------------
 
