@@ -154,4 +154,5 @@ void establish_end(struct session *s)
 	free(e->failure);
 	free(e);
 	s->notes->establish = NULL;
+	session_tidy_notes(s);
 }

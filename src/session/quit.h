@@ -4,16 +4,10 @@
 
 #include "session/session.h"
 
-/* All zero at first. */
-struct quit {
-	bool started;
-	nsec ends;
-};
-
 /*
  * Behind a step of the flows: starts the clock when one of them is over, has the session woken when it runs
  * out, and returns true once it has.
  */
-bool quit_is_due(struct session *s, struct quit *q, nsec now);
+bool quit_is_due(struct session *s, nsec now);
 
 #endif

@@ -124,6 +124,16 @@ struct session_notes *session_notes(struct session *s)
 	return s->notes;
 }
 
+void session_tidy_notes(struct session *s)
+{
+	static const struct session_notes none;
+
+	if (!s->notes || memcmp(s->notes, &none, sizeof none) != 0)
+		return;
+	free(s->notes);
+	s->notes = NULL;
+}
+
 struct leg *session_beside(struct session *s, const struct leg *leg)
 {
 	return &s->legs[leg == &s->legs[LEG_CONNECTION] ? LEG_OTHER : LEG_CONNECTION];

@@ -152,6 +152,7 @@ struct session_notes {
 	struct establish *establish;   /* while the connection is established */
 	nsec idle_since;               /* -i: when the clock last started; 0: not yet */
 	uint64_t idle_moved, idle_delivered; /* ... and what had moved, and been acknowledged, by then */
+	nsec quit_ends;                /* -q: when the flow that is left has to end; 0: not running yet */
 	nsec drawn_at;                 /* --progress: when the meter was last drawn; 0: never */
 	bool drawn_last;               /* ... and it is not drawn any more */
 };
@@ -201,6 +202,9 @@ void session_end(struct session *s, int status);
 
 /* The notes of `s`, allocated if need be; NULL without memory. */
 struct session_notes *session_notes(struct session *s);
+
+/* Frees the notes if there is nothing in them: an idle session carries none. */
+void session_tidy_notes(struct session *s);
 
 /*
  * Puts the connected `sock`, from now on the session's, at the bottom of a leg; `lost` as

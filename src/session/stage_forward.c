@@ -15,10 +15,6 @@
 /* How seldom acknowledgements are looked for at most. */
 #define LOOK_MOST_MS 32
 
-struct forward_state {
-	struct quit quit;
-};
-
 /* The leg that a failed flow has lost, or NULL. */
 static struct leg *forward_lost(struct session *s, const struct flow *f)
 {
@@ -83,9 +79,9 @@ static void forward_quit(struct session *s)
 
 static enum stage_result forward_step(struct session *s, struct leg *upstream, void *state, nsec now)
 {
-	struct forward_state *st = state;
 	struct leg *client = session_beside(s, upstream), *lost;
 
+	(void)state;
 	if (!s->joined && session_join(s) < 0)
 		return session_await_memory(s, now);
 	session_step_flows(s);
@@ -96,7 +92,7 @@ static enum stage_result forward_step(struct session *s, struct leg *upstream, v
 		lost = forward_lost(s, &s->out);
 	if (lost)
 		return wind_up(s, lost, now);
-	if (quit_is_due(s, &st->quit, now))
+	if (quit_is_due(s, now))
 		forward_quit(s);
 	if (flow_over(&s->in) && flow_over(&s->out))
 		return STAGE_DONE;
@@ -121,4 +117,4 @@ static void forward_leave(struct session *s, struct leg *upstream, void *state)
 	leg_abort_on_close(upstream);
 }
 
-const struct stage stage_forward = {"forward", sizeof(struct forward_state), forward_step, forward_leave};
+const struct stage stage_forward = {"forward", 0, forward_step, forward_leave};

@@ -19,7 +19,6 @@
 
 struct relaying {
 	struct child child;
-	struct quit quit;
 	bool told;  /* the command's end has been taken note of */
 	int error;  /* -errno that the connection was lost with; 0: it was not */
 };
@@ -127,7 +126,7 @@ static enum stage_result relay_step(struct session *s, struct leg *pair, void *s
 	st->told = st->child.ended;
 	session_step_flows(s);
 	relay_check_flows(s, pair, st);
-	if (quit_is_due(s, &st->quit, now))
+	if (quit_is_due(s, now))
 		end_pair(s, pair);
 	if (flow_over(&s->out) && st->child.ended)
 		return relay_over(s, st);

@@ -13,7 +13,6 @@
 struct stdio_state {
 	struct stream_stdio stdio;
 	struct stream_text text; /* in place of stdin: --send */
-	struct quit quit;
 	uint64_t sent_at_end;    /* what we had sent when the peer's end came */
 	bool output_ended;       /* stdout is closed */
 };
@@ -163,7 +162,7 @@ static enum stage_result stdio_step(struct session *s, struct leg *local, void *
 	session_step_flows(s);
 	if (stdio_check(s, st) == STAGE_FAILED)
 		return STAGE_FAILED;
-	if (quit_is_due(s, &st->quit, now) && stdio_quit(s) == STAGE_FAILED)
+	if (quit_is_due(s, now) && stdio_quit(s) == STAGE_FAILED)
 		return STAGE_FAILED;
 	if (flow_over(&s->in) && flow_over(&s->out))
 		return STAGE_DONE;
