@@ -57,6 +57,7 @@ descriptors() {
 	mkdir empty
 	for proc in /proc "$PWD/empty"; do
 		make_network -b "$proc:/proc"
+		"${NET[@]}" "$HELPERS/pause" 1 2>/dev/null || skip "the sanitizer wants /proc"
 		rm -f port
 		# shellcheck disable=SC2016
 		start_bg tool "${NET[@]}" bash -c 'exec "$@" 7</dev/null 8</dev/null 200</dev/null' bash \
