@@ -44,15 +44,15 @@ struct flow {
 		struct buffer *buffer; /* leased while bytes are held in it: carrier_copy */
 		struct pipe *pipe;     /* ... and carrier_pipe */
 	};
-	uint32_t held;   /* bytes taken from the source and not yet given */
-	uint32_t at;     /* where in the buffer they begin */
-	uint32_t streak; /* bytes of the large steps that have followed each other */
-	int16_t error;   /* -errno of the first failure */
-	int16_t lost;    /* -errno that the source has told before its last bytes */
-	uint8_t state;   /* enum flow_state */
-	uint8_t culprit; /* enum flow_sides: the side that failed */
-	uint8_t waits;   /* enum flow_sides: the sides whose readiness the flow waits for */
-	uint8_t doubts;  /* times in a row that nothing moved though both sides looked ready */
+	uint32_t held;       /* bytes taken from the source and not yet given */
+	uint32_t at;         /* where in the buffer they begin */
+	int16_t error;       /* -errno of the first failure */
+	int16_t lost;        /* -errno that the source has told before its last bytes */
+	uint16_t streak;     /* KiB of the large steps that have followed each other */
+	uint8_t state : 2;   /* enum flow_state */
+	uint8_t culprit : 2; /* enum flow_sides: the side that failed */
+	uint8_t waits : 2;   /* enum flow_sides: the sides whose readiness the flow waits for */
+	uint8_t doubts : 2;  /* times in a row that nothing moved though both sides looked ready */
 	bool withhold_end : 1; /* the end of the source is not passed on, --no-shutdown: so even in
 				* FLOW_DONE a step gives what filters have of their own by then */
 	bool source_empty : 1; /* the last fill took all there was */

@@ -9,9 +9,9 @@
 #define LARGE_BYTES ((size_t)16 * 1024)
 #define SMALL_BYTES ((size_t)2 * 1024)
 
-/* Bulk: steps of at least BULK_BYTES, BULK_STREAK in a row. A message and its answer never get there. */
-#define BULK_BYTES ((uint64_t)64 * 1024)
-#define BULK_STREAK ((uint64_t)256 * 1024)
+/* Bulk: steps of at least BULK_KIB, BULK_STREAK_KIB in a row. A message and its answer never get there. */
+#define BULK_KIB ((uint64_t)64)
+#define BULK_STREAK_KIB ((uint64_t)256)
 
 /* The low-water mark of a socket in bulk. */
 #define BULK_WAKE ((int)256 * 1024)
@@ -31,11 +31,11 @@ static bool set_low_water(struct flow *f, int bytes)
 
 void pacing_step(struct flow *f, uint64_t got)
 {
-	uint64_t streak = got >= BULK_BYTES ? f->streak + got : 0;
-	bool bulk = streak >= BULK_STREAK;
+	uint64_t kib = got / 1024, streak = kib >= BULK_KIB ? f->streak + kib : 0;
+	bool bulk = streak >= BULK_STREAK_KIB;
 
 	/* no need to count beyond the mark */
-	f->streak = (uint32_t)(bulk ? BULK_STREAK : streak);
+	f->streak = (uint16_t)(bulk ? BULK_STREAK_KIB : streak);
 	if (f->src->rkind != FD_SOCKET || !f->src->raw_in)
 		return;
 	/* where the mark cannot be changed, the patience stays as well */

@@ -21,7 +21,7 @@
 #define EXHAUSTED_PAUSE (100 * NSEC_PER_MSEC)
 
 /* Accepted in a row; then sessions have their turn. */
-#define ACCEPTS_MOST 64
+#define ACCEPTS_MOST 16
 
 /*
  * A session is accepted only while there is so much memory: for itself and its whole course. Otherwise those

@@ -67,7 +67,7 @@ enum stage_result session_fail(struct session *s, int status, const char *format
 	if (n && !n->failure)
 		n->failure = strdup(what);
 	if (!s->status)
-		s->status = status;
+		s->status = (int16_t)status;
 	/* without memory to keep it, it is told now */
 	if (!n || !n->failure)
 		session_tell_failure(s, what);
@@ -119,15 +119,20 @@ enum stage_result session_await_memory(struct session *s, nsec now)
 
 struct session_notes *session_notes(struct session *s)
 {
-	if (!s->notes)
-		s->notes = calloc(1, sizeof *s->notes);
+	if (s->notes)
+		return s->notes;
+	s->notes = calloc(1, sizeof *s->notes);
+	if (s->notes)
+		watch_init(&s->notes->watch, -1, &s->task);
 	return s->notes;
 }
 
 void session_tidy_notes(struct session *s)
 {
-	static const struct session_notes none;
+	struct session_notes none;
 
+	memset(&none, 0, sizeof none);
+	watch_init(&none.watch, -1, &s->task);
 	if (!s->notes || memcmp(s->notes, &none, sizeof none) != 0)
 		return;
 	free(s->notes);
@@ -197,11 +202,19 @@ int session_unacknowledged(const struct session *s)
 
 /* --- its life --- */
 
+/* The time from the beginning to now, from 1 up to what the field holds (71 minutes). */
+static uint32_t first_byte_us(const struct session *s, nsec now)
+{
+	nsec us = (now - s->began) / 1000;
+
+	return us < 1 ? 1 : us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
+}
+
 /* Notes what only the moment shows: the first byte, and who ended first. */
 static void note_events(struct session *s, nsec now)
 {
-	if (s->first_byte == 0 && s->in.moved > 0)
-		s->first_byte = now;
+	if (s->first_byte_us == 0 && s->in.moved > 0)
+		s->first_byte_us = first_byte_us(s, now);
 	if (!s->joined || s->first_end)
 		return;
 	if (flow_over(&s->in))
@@ -282,7 +295,7 @@ static void session_report(struct session *s)
 		return;
 	diag_failure("report: %s", strerror(-r));
 	if (!s->status)
-		s->status = exitcode_for(r, EXIT_LOCAL);
+		s->status = (int16_t)exitcode_for(r, EXIT_LOCAL);
 }
 
 /* Tells under -v how it went. */
@@ -313,8 +326,7 @@ static void session_tear_down(struct session *s)
 	if (s->notes && s->notes->traced)
 		traced_finish(s->notes->traced, s->legs[LEG_CONNECTION].socket.lost,
 			      s->notes->failure ? s->notes->failure : "closed");
-	for (int i = 0; i < SESSION_WATCHES; i++)
-		session_forget(s, s->watches[i].fd);
+	waiting_end(s);
 	timer_stop(&s->timer);
 	task_stop(&s->task);
 	if (s->joined) {
@@ -346,7 +358,7 @@ static void session_over(struct session *s)
 void session_end(struct session *s, int status)
 {
 	if (!s->status)
-		s->status = status;
+		s->status = (int16_t)status;
 	session_over(s);
 }
 
@@ -372,7 +384,7 @@ void session_start(struct session *s, const struct session_settings *settings, u
 
 	memset(s, 0, sizeof *s);
 	s->settings = settings;
-	s->number = number;
+	s->number = (uint32_t)number;
 	s->plan = settings->plan;
 	s->began = clock_now();
 	list_init(&s->link);

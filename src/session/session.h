@@ -141,10 +141,11 @@ struct session_settings {
 
 /* --- the session --- */
 
-#define SESSION_WATCHES 3 /* the connection's socket, and two descriptors of the other leg */
+#define SESSION_WATCHES 2 /* a descriptor of each leg; the third, with stdin and stdout, is in the notes */
 
 /* What only some sessions need, allocated at first use. */
 struct session_notes {
+	struct watch watch;            /* the third */
 	char *failure;                 /* what session_fail() said first; NULL: nothing */
 	struct filters *filters;       /* the flows' */
 	struct traced *traced;         /* the connection leg's stream that writes a trace */
@@ -164,18 +165,19 @@ struct session {
 	struct session_notes *notes; /* NULL until session_notes() is called */
 	struct list link;        /* the owner's */
 	struct place *place;     /* the owner's: what the session takes of the peer's share */
-	uint64_t number;         /* from 1 */
 	struct endpoint peer;    /* of the connection */
 	struct leg legs[2];      /* by enum leg_name */
 	struct flow out, in;     /* other leg to connection, connection to other leg */
 	struct task task;
 	struct timer timer;
 	struct watch watches[SESSION_WATCHES];
-	uint8_t wanted[SESSION_WATCHES];
+	nsec began, wake_at;
+	uint32_t number;         /* of the connection, from 1 */
+	uint32_t first_byte_us;  /* when the first byte was received, counted from `began`; 0: not yet */
+	int16_t status;          /* how it ended: enum exitcode, a signal in EXIT_SIGNAL or EXIT_RAISE added */
+	uint8_t pause_ms;        /* session_look_again(): the last pause, 250 ms at most */
+	uint8_t wanted[SESSION_WATCHES + 1];
 	uint8_t first_end;       /* enum session_side: which side ended its direction first */
-	nsec began, wake_at, first_byte;
-	int status; /* how it ended: enum exitcode, a signal in EXIT_SIGNAL or EXIT_RAISE added */
-	uint16_t pause_ms;       /* session_look_again(): the last pause */
 	bool incoming : 1;       /* the peer connected to us */
 	bool entered : 1;        /* the present stage has begun */
 	bool joined : 1;         /* the flows are set up */
@@ -264,7 +266,7 @@ bool session_may_step(const struct session *s, const struct flow *f);
 
 /*
  * ... soon, for what no event tells of: acknowledgements, processes that hold a connection. The first pause
- * is 1 ms; each is twice the last, up to `most_ms`.
+ * is 1 ms; each is twice the last, up to `most_ms` (250 at most).
  */
 void session_look_again(struct session *s, nsec now, unsigned most_ms);
 
@@ -277,6 +279,9 @@ void session_forget(struct session *s, int fd);
 /* For the session alone: begins a new list of wishes; turns it into watches and a timer (0 or -errno). */
 void waiting_clear(struct session *s);
 int waiting_apply(struct session *s);
+
+/* Stops all watches. */
+void waiting_end(struct session *s);
 
 /* --- facts --- */
 

@@ -50,7 +50,7 @@ void command_take_status(struct session *s, const struct child *child)
 	char text[ENDPOINT_TEXT];
 	int status = child->status;
 
-	s->status = WIFSIGNALED(status) ? EXIT_SIGNAL + WTERMSIG(status) : WEXITSTATUS(status);
+	s->status = (int16_t)(WIFSIGNALED(status) ? EXIT_SIGNAL + WTERMSIG(status) : WEXITSTATUS(status));
 	if (!s->incoming)
 		return;
 	endpoint_text(&s->peer, text);

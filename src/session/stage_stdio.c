@@ -26,7 +26,8 @@ static int stdio_set_up(struct session *s, struct leg *local, struct stdio_state
 	stream_stdio_open(&st->stdio, settings->recv_only || settings->send ? -1 : STDIN_FILENO,
 			  settings->send_only ? -1 : STDOUT_FILENO, settings->keep_stdout);
 	local->top = &st->stdio.stream;
-	r = session_join(s);
+	/* for the third watch */
+	r = session_notes(s) ? session_join(s) : -ENOMEM;
 	if (settings->send) {
 		stream_text_open(&st->text, settings->send, settings->send_length);
 		s->out.src = &st->text.stream;

@@ -3,15 +3,27 @@
 
 #include "session/session.h"
 
-/* The watch of `fd`, or a free one: what was forgotten has left gaps in front of others. */
+#define WATCHES (SESSION_WATCHES + 1)
+
+/* The watch of that index; NULL: the third, as long as there are no notes. */
+static struct watch *waiting_watch(const struct session *s, int i)
+{
+	if (i < SESSION_WATCHES)
+		return (struct watch *)(size_t)&s->watches[i];
+	return s->notes ? &s->notes->watch : NULL;
+}
+
+/* The index of the watch of `fd`, or of a free one: what was forgotten has left gaps; -1: there is none. */
 static int waiting_find(const struct session *s, int fd)
 {
 	int free = -1;
 
-	for (int i = SESSION_WATCHES - 1; i >= 0; i--) {
-		if (s->watches[i].fd == fd)
+	for (int i = WATCHES - 1; i >= 0; i--) {
+		const struct watch *w = waiting_watch(s, i);
+
+		if (w && w->fd == fd)
 			return i;
-		if (s->watches[i].fd < 0)
+		if (w && w->fd < 0)
 			free = i;
 	}
 	return free;
@@ -23,8 +35,8 @@ void session_want(struct session *s, int fd, unsigned events)
 
 	if (i < 0)
 		return;
-	if (s->watches[i].fd < 0)
-		watch_init(&s->watches[i], fd, &s->task);
+	if (waiting_watch(s, i)->fd < 0)
+		watch_init(waiting_watch(s, i), fd, &s->task);
 	s->wanted[i] |= (uint8_t)events;
 }
 
@@ -60,12 +72,10 @@ void session_want_flow(struct session *s, const struct flow *f, nsec now)
 /* True if `events` or an error is pending on `fd`, or if `fd` is not in the poll set. */
 static bool waiting_has_come(const struct session *s, int fd, unsigned events)
 {
-	const struct watch *w = NULL;
+	int i = waiting_find(s, fd);
+	const struct watch *w = i < 0 ? NULL : waiting_watch(s, i);
 
-	for (int i = 0; i < SESSION_WATCHES && !w; i++)
-		if (s->watches[i].fd == fd)
-			w = &s->watches[i];
-	return !w || w->events == FD_NOTHING || (w->got & (events | FD_ERROR));
+	return !w || w->fd != fd || w->events == FD_NOTHING || (w->got & (events | FD_ERROR));
 }
 
 bool session_may_step(const struct session *s, const struct flow *f)
@@ -79,27 +89,33 @@ void session_look_again(struct session *s, nsec now, unsigned most_ms)
 {
 	unsigned pause = s->pause_ms ? s->pause_ms * 2u : 1;
 
-	s->pause_ms = (uint16_t)(pause < most_ms ? pause : most_ms);
+	s->pause_ms = (uint8_t)(pause < most_ms ? pause : most_ms);
 	session_wake_at(s, now + s->pause_ms * NSEC_PER_MSEC);
 }
 
 bool session_got_error(const struct session *s, int fd)
 {
-	for (int i = 0; i < SESSION_WATCHES; i++)
-		if (fd >= 0 && s->watches[i].fd == fd && (s->watches[i].got & FD_ERROR))
-			return true;
-	return false;
+	int i = fd < 0 ? -1 : waiting_find(s, fd);
+
+	return i >= 0 && waiting_watch(s, i)->fd == fd && (waiting_watch(s, i)->got & FD_ERROR);
 }
 
 void session_forget(struct session *s, int fd)
 {
-	for (int i = 0; i < SESSION_WATCHES; i++) {
-		if (fd < 0 || s->watches[i].fd != fd)
-			continue;
-		watch_for(&s->watches[i], FD_NOTHING);
-		watch_init(&s->watches[i], -1, &s->task);
-		s->wanted[i] = FD_NOTHING;
-	}
+	int i = fd < 0 ? -1 : waiting_find(s, fd);
+
+	if (i < 0 || waiting_watch(s, i)->fd != fd)
+		return;
+	watch_for(waiting_watch(s, i), FD_NOTHING);
+	watch_init(waiting_watch(s, i), -1, &s->task);
+	s->wanted[i] = FD_NOTHING;
+}
+
+void waiting_end(struct session *s)
+{
+	for (int i = 0; i < WATCHES; i++)
+		if (waiting_watch(s, i))
+			session_forget(s, waiting_watch(s, i)->fd);
 }
 
 void waiting_clear(struct session *s)
@@ -110,13 +126,14 @@ void waiting_clear(struct session *s)
 
 int waiting_apply(struct session *s)
 {
-	for (int i = 0; i < SESSION_WATCHES; i++) {
+	for (int i = 0; i < WATCHES; i++) {
+		struct watch *w = waiting_watch(s, i);
 		int r;
 
-		if (s->watches[i].fd < 0)
+		if (!w || w->fd < 0)
 			continue;
-		s->watches[i].got = 0;
-		r = watch_for(&s->watches[i], s->wanted[i]);
+		w->got = 0;
+		r = watch_for(w, s->wanted[i]);
 		if (r < 0)
 			return r;
 	}
