@@ -46,6 +46,25 @@ is() {
 	done
 }
 
+@test "--report: the time is when the connection began, in UTC" {
+	peer_bg peer send:hello wait:go eof
+	before=$(date -u +%FT%T.%6NZ)
+	start_bg tool "$TCPTOOL" connect --report=report 127.0.0.1 "$PORT"
+	wait_for holds tool.out hello
+	wait_for reported_live
+	after=$(date -u +%FT%T.%6NZ)
+	touch go
+	ends 0 tool
+	time=$(member time <report)
+	[[ $time =~ ^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z$ ]]
+	[[ ! $time < $before && ! $time > $after ]]
+}
+
+# reported_live: the background command tool has told of its session on stderr when it was asked to.
+reported_live() {
+	kill -USR1 "${PIDS[tool]}" && [ -s tool.err ]
+}
+
 @test "--report without a file goes to stderr, one line a connection" {
 	listen_bg tool -k --report --greet=hi 127.0.0.1 0
 	for i in 1 2 3; do
@@ -70,6 +89,7 @@ lines() {
 	[[ $(member error <report) == *"Connection refused" ]]
 	grep -qF '"tried":[{"address":"127.0.0.1","port":'"$port"',"result":"Connection refused"' report
 
+	rm report
 	peer_bg peer send:bye reset
 	returns 1 "$TCPTOOL" connect --report=report --recv-only 127.0.0.1 "$PORT"
 	"$HELPERS/json" schema "$schema" <report
@@ -77,6 +97,7 @@ lines() {
 	is 3 received
 	is 'Connection reset by peer' received_end
 
+	rm report
 	peer_bg silent hold
 	returns 5 "$TCPTOOL" connect --report=report -i 300ms --recv-only 127.0.0.1 "$PORT"
 	"$HELPERS/json" schema "$schema" <report

@@ -11,6 +11,14 @@ nsec clock_now(void)
 	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
 }
 
+nsec clock_wall(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
+}
+
 nsec clock_after(nsec from, nsec span)
 {
 	return span >= NSEC_NEVER - from ? NSEC_NEVER : from + span;
@@ -28,6 +36,16 @@ int clock_ms_until(nsec until)
 	if (left > 3600 * NSEC_PER_SEC)
 		return 3600 * 1000;
 	return (int)((left + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC);
+}
+
+const char *clock_date(nsec wall, char buf[CLOCK_DATE])
+{
+	time_t seconds = (time_t)(wall / NSEC_PER_SEC);
+	struct tm tm;
+	size_t n = strftime(buf, CLOCK_DATE, "%Y-%m-%dT%H:%M:%S", gmtime_r(&seconds, &tm));
+
+	snprintf(buf + n, CLOCK_DATE - n, ".%06ldZ", (long)(wall % NSEC_PER_SEC / 1000));
+	return buf;
 }
 
 const char *clock_words(nsec span, char *buf, unsigned size)

@@ -14,6 +14,9 @@ typedef int64_t nsec;
 /* The present moment, as clock_gettime(2) counts CLOCK_MONOTONIC. Never fails. */
 nsec clock_now(void);
 
+/* The present date, in nanoseconds since 1970 (CLOCK_REALTIME). Changes of date move it. Never fails. */
+nsec clock_wall(void);
+
 /* The moment `span` after `from`; NSEC_NEVER when it lies beyond what can be counted. */
 nsec clock_after(nsec from, nsec span);
 
@@ -22,6 +25,12 @@ nsec clock_after(nsec from, nsec span);
  * early would mean waking twice), -1 for NSEC_NEVER, 0 for what is past, an hour at most.
  */
 int clock_ms_until(nsec until);
+
+/* The size of a date as clock_date() writes it, its NUL byte included. */
+#define CLOCK_DATE 32
+
+/* Writes a moment of clock_wall() in RFC 3339's form, "2026-01-31T12:34:56.123456Z"; returns `buf`. */
+const char *clock_date(nsec wall, char buf[CLOCK_DATE]);
 
 /* Writes a span as a person says it ("250 ms", "1.5 s", "2 m") into `buf` of `size` bytes; returns `buf`. */
 const char *clock_words(nsec span, char *buf, unsigned size);

@@ -21,6 +21,7 @@ struct facts {
 	int sock;                    /* of the connection; -1: there is none */
 	const struct endpoint *peer; /* ... and its peer; valid if there is a socket */
 	nsec began, first_byte, now; /* first_byte: 0 until it has come */
+	nsec date;                   /* of `began`: clock_wall(), by the present setting of the clock */
 	uint64_t sent, received;
 	const char *sent_end, *received_end; /* "open", "eof", "cut", "none" or an error in words */
 	char sent_words[100], received_words[100]; /* room for such errors */

@@ -111,7 +111,7 @@ static size_t room_for(const struct facts *f)
 int report_write(const struct facts *f, int fd)
 {
 	size_t size = room_for(f);
-	char *room = malloc(size);
+	char *room = malloc(size), date[CLOCK_DATE];
 	struct json j;
 	int r;
 
@@ -120,6 +120,7 @@ int report_write(const struct facts *f, int fd)
 	json_begin(&j, room, size);
 	json_open(&j, NULL, '{');
 	json_number(&j, "connection", f->number);
+	json_string(&j, "time", clock_date(f->date, date));
 	json_string(&j, "role", f->incoming ? "listen" : "connect");
 	put_addresses(&j, f);
 	put_durations(&j, f);

@@ -44,6 +44,7 @@ void session_facts(const struct session *s, struct facts *f)
 		.sock = leg_socket(&s->legs[LEG_CONNECTION]),
 		.peer = &s->peer,
 		.began = s->began,
+		.date = clock_wall() - (clock_now() - s->began),
 		.first_byte = s->first_byte_us ? s->began + s->first_byte_us * (nsec)1000 : 0,
 		.now = clock_now(),
 		.sent = s->out.moved,

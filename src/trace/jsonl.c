@@ -15,17 +15,14 @@
 /* Opens an object with what all events have. */
 static struct json event(struct trace_connection *c, const char *name)
 {
-	struct timespec now = trace_time();
-	char date[32];
-	struct tm tm;
+	char date[CLOCK_DATE];
 	struct json j;
 
-	strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", gmtime_r(&now.tv_sec, &tm));
 	json_begin(&j, c->trace->scratch, TRACE_SCRATCH);
 	json_open(&j, NULL, '{');
 	json_string(&j, "event", name);
 	json_number(&j, "connection", c->number);
-	json_value(&j, "time", "\"%s.%06ldZ\"", date, now.tv_nsec / 1000);
+	json_string(&j, "time", clock_date(clock_wall(), date));
 	return j;
 }
 

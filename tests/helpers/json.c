@@ -348,7 +348,7 @@ static bool check_keyword(const struct value *v, const struct value *schema, con
 			  const char *where)
 {
 	static const char *const silent[] = {"$schema",     "$id",  "$defs", "title",
-					     "description", "then", "else"};
+					     "description", "then", "else", "format"};
 
 	for (size_t i = 0; i < sizeof silent / sizeof *silent; i++)
 		if (strcmp(k->key, silent[i]) == 0)
