@@ -177,25 +177,111 @@ descriptors() {
 	talk "$(<reader.out)" shut
 	ends 0 tool
 	[ "$(echo fifo*)" = fifo ]
-	ln -s /dev/null null
-	returns 5 "$TCPTOOL" listen -w 50ms --port-file=null 127.0.0.1 0
-	[ -L null ] && [ -c null ]
+	returns 5 "$TCPTOOL" listen -w 50ms --port-file=/dev/null 127.0.0.1 0
+	[ -c /dev/null ]
 	mkdir directory
 	returns 7 "$TCPTOOL" listen -w 5 --port-file=directory 127.0.0.1 0
 	one_line err "directory: Is a directory"
+	start_bg manager "$HELPERS/notified" "$PWD/socket" ready
+	wait_for test -e ready
+	returns 7 "$TCPTOOL" listen -w 5 --port-file=socket 127.0.0.1 0
+	one_line err "socket: No such device or address"
+	[ -S socket ]
 }
 
-@test "--port-file: a link to a file stays one, and the file is replaced" {
+# fill FIFO: the FIFO has a reader, descriptor 6 of the test, and takes no byte more.
+fill() {
+	exec 6<>"$1"
+	dd if=/dev/zero of="$1" oflag=nonblock bs=4096 2>dd.err || true
+	"$HELPERS/full" >&6
+}
+
+@test "--port-file: --deadline limits the wait for the reader of a FIFO, and of a full pipe" {
+	mkfifo fifo
+	returns 5 "$TCPTOOL" listen --deadline=200ms --port-file=fifo 127.0.0.1 0
+	one_line err deadline
+	fill fifo
+	returns 5 "$TCPTOOL" listen --deadline=200ms --port-file=fifo 127.0.0.1 0
+	one_line err deadline
+	# shellcheck disable=SC2016 # the inner shell expands it
+	for option in --port-file=/dev/fd/4 --ready-fd=4; do
+		returns 5 bash -c 'exec "$@" 4>fifo' bash "$TCPTOOL" listen --deadline=200ms $option 127.0.0.1 0
+		one_line err deadline
+	done
+}
+
+@test "--port-file and --ready-fd: a full pipe holds up no SIGTERM" {
+	mkfifo fifo
+	fill fifo
+	# shellcheck disable=SC2016 # the inner shell expands it
+	for option in --port-file=fifo --port-file=/dev/fd/4 --ready-fd=4; do
+		rm -f tool.err
+		start_bg tool bash -c 'exec "$@" 4>fifo' bash "$TCPTOOL" listen -v $option 127.0.0.1 0
+		wait_for grep -q 'listening on' tool.err
+		stays 100 tool
+		kill -TERM "${PIDS[tool]}"
+		ends 143 tool
+	done
+}
+
+@test "--port-file: the name of a descriptor means that descriptor, and nothing written to it is lost" {
+	for name in - /dev/stdout /dev/fd/1 /proc/self/fd/1 /proc/thread-self/fd/1; do
+		rm -f tool.out
+		start_bg tool "$TCPTOOL" listen --port-file=$name 127.0.0.1 0
+		wait_for test -s tool.out
+		PORT=$(<tool.out)
+		talk "$PORT" send:received shut
+		ends 0 tool
+		holds tool.out "$PORT\nreceived"
+	done
+	for name in /dev/stderr /dev/fd/2 /dev/fd/7 /proc/self/fd/7; do
+		echo kept >log
+		# shellcheck disable=SC2016 # the inner shell expands it
+		start_bg tool bash -c 'exec "$@" 2>>log 7>&2' bash "$TCPTOOL" listen --port-file=$name -v 127.0.0.1 0
+		wait_for lines 3 log
+		PORT=$(tail -n 1 log)
+		talk "$PORT" shut
+		ends 0 tool
+		[ "$(head -n 1 log)" = kept ]
+		grep -q 'connection from' log
+	done
+}
+
+lines() {
+	[ "$(wc -l <"$2")" -eq "$1" ]
+}
+
+@test "--port-file: a link is replaced, and what it points to stays what it was" {
 	mkdir elsewhere
-	echo stale >elsewhere/port
-	ln -s elsewhere/port port.link
-	exec 5<elsewhere/port
-	start_bg tool "$TCPTOOL" listen --port-file=port.link 127.0.0.1 0
-	wait_for grep -qvx stale elsewhere/port
-	[ "$(readlink port.link)" = elsewhere/port ]
-	[ "$(cat <&5)" = stale ]
-	[ "$(echo elsewhere/*)" = elsewhere/port ]
-	talk "$(<port.link)" shut
+	echo precious >elsewhere/file
+	mkfifo elsewhere/pipe
+	for target in elsewhere/file elsewhere/new elsewhere/pipe /dev/null; do
+		ln -sf $target port
+		start_bg tool "$TCPTOOL" listen --port-file=port 127.0.0.1 0
+		wait_for test ! -L port
+		talk "$(<port)" shut
+		ends 0 tool
+		holds elsewhere/file 'precious\n'
+		[ "$(echo elsewhere/*)" = 'elsewhere/file elsewhere/pipe' ]
+	done
+}
+
+@test "--port-file: a file that is mounted by itself is written in place" {
+	echo 'longer than a port' >mounted
+	touch port
+	make_network -b "$PWD/mounted:$PWD/port"
+	returns 5 "${NET[@]}" "$TCPTOOL" listen -w 50ms --port-file=port 127.0.0.1 0
+	one_line err 'no connection'
+	[[ $(<mounted) =~ ^[0-9]+$ ]]
+	[ "$(wc -l <mounted)" -eq 1 ]
+	[ -z "$(compgen -G '.tcptool*')" ]
+}
+
+@test "--port-file: the name may be as long as names can be" {
+	name=$(printf '%0255d' 0)
+	start_bg tool "$TCPTOOL" listen --port-file="$name" 127.0.0.1 0
+	wait_port "$name"
+	talk "$PORT" shut
 	ends 0 tool
 }
 

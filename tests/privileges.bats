@@ -235,6 +235,58 @@ as_plain() {
 	grep -q back private/trace.raw
 }
 
+# folder_of_others: "sticky", a directory like /tmp in which links belong to another user than root.
+folder_of_others() {
+	need_root
+	need setpriv
+	mkdir sticky
+	chmod 1777 sticky
+}
+
+@test "--port-file: another user's link in a sticky directory leads root to no file of its own" {
+	folder_of_others
+	echo precious >victim
+	as_plain ln -s "../victim" sticky/port
+	start_bg tool "$TCPTOOL" listen -k --port-file=sticky/port 127.0.0.1 0
+	wait_for test ! -L sticky/port
+	PORT=$(<sticky/port)
+	talk "$PORT" shut
+	holds victim 'precious\n'
+	[ "$(stat -c %u sticky/port)" -eq 0 ]
+}
+
+# as_plain_or_self COMMAND...: runs it as a user whom permissions bind. Skips where root cannot become one.
+as_plain_or_self() {
+	if [ "$(id -u)" -ne 0 ]; then
+		"$@"
+	else
+		as_plain "$@"
+	fi
+}
+
+@test "--port-file: in a directory that is not writable, a file that is there is written in place" {
+	[ "$(id -u)" -ne 0 ] || need setpriv
+	as_plain_or_self test -x "$TCPTOOL" || skip "a plain user cannot execute $TCPTOOL"
+	export -f as_plain_or_self as_plain
+	export UID_ GID_
+	mkdir closed
+	echo 'longer than a port' >closed/port
+	ln -s port closed/link
+	chmod 666 closed/port
+	chmod 555 closed
+	# shellcheck disable=SC2016 # the inner shell expands it
+	returns 5 bash -c 'as_plain_or_self "$@"' bash "$TCPTOOL" listen -w 50ms --port-file=closed/port 127.0.0.1 0
+	[[ $(<closed/port) =~ ^[0-9]+$ ]]
+	cp closed/port before
+	for name in link new; do
+		# shellcheck disable=SC2016
+		returns 7 bash -c 'as_plain_or_self "$@"' bash "$TCPTOOL" listen -w 5 --port-file=closed/$name 127.0.0.1 0
+		one_line err "closed/$name: Permission denied"
+	done
+	cmp before closed/port
+	chmod 755 closed
+}
+
 # --- another root ---------------------------------------------------------------------------------
 
 # make_root PROGRAM...: the directory "root", with these and the libraries they take.

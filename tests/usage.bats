@@ -209,6 +209,17 @@ NOT_SIZES=(-1 +1 ' 1' '1 ' '1 k' 1. 1.5 .5 '1,5k' 1e3 0x10 1x 1kb 1Mb 1Mib 1kk 1
 	returns 2 sh -c 'exec "$@" 8</dev/null' sh "$TCPTOOL" listen --ready-fd=8 127.0.0.1 0
 	one_line err ready-fd
 	refused listen --port-file= 127.0.0.1 0
+	for option in --port-file= --trace= --report=; do
+		for name in /dev/fd/77 /proc/self/fd/77; do
+			refused listen $option$name 127.0.0.1 0
+			one_line err "${option%=}: descriptor 77 is not open for writing"
+		done
+		returns 2 "$TCPTOOL" listen $option/dev/stdin 127.0.0.1 0 </dev/null
+		one_line err "${option%=}: descriptor 0 is not open for writing"
+	done
+	# a descriptor of its own that has this number later is not meant
+	returns 2 "$TCPTOOL" connect -o trace --report=/dev/fd/3 127.0.0.1 1
+	one_line err '--report: descriptor 3 is not open for writing'
 }
 
 # --- options -------------------------------------------------------------------------------------

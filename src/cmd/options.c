@@ -1,7 +1,6 @@
 #include "cmd/options.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -12,6 +11,7 @@
 #include "base/diag.h"
 #include "base/exitcode.h"
 #include "base/num.h"
+#include "base/output.h"
 #include "base/spell.h"
 #include "cmd/cmd.h"
 #include "cmd/hints.h"
@@ -594,15 +594,23 @@ static int check_source(const struct settings *s)
 	return 0;
 }
 
-static int check_ready_fd(const struct settings *s)
+/* Descriptors that options name have to be inherited: nothing has been opened yet. */
+static int check_descriptors(const struct settings *s)
 {
-	int fd = (int)s->announce.ready_fd, flags;
+	const struct {
+		const char *option;
+		int fd; /* -1: none */
+	} named[] = {
+		{"--ready-fd", s->announce.ready_fd ? (int)s->announce.ready_fd : -1},
+		{"--port-file", s->announce.port_file ? output_descriptor(s->announce.port_file) : -1},
+		{"--trace", s->trace_file ? output_descriptor(s->trace_file) : -1},
+		{"--report", s->report_file ? output_descriptor(s->report_file) : -1},
+	};
 
-	if (fd == 0)
-		return 0;
-	flags = fcntl(fd, F_GETFL);
-	if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY)
-		return usage(s, "--ready-fd: descriptor %d is not open for writing", fd);
+	for (size_t i = 0; i < sizeof named / sizeof *named; i++)
+		if (named[i].fd >= 0 && !output_is_writable(named[i].fd))
+			return usage(s, "%s: descriptor %d is not open for writing", named[i].option,
+				     named[i].fd);
 	return 0;
 }
 
@@ -645,7 +653,7 @@ static void conclude(struct settings *s)
 	s->dial.timeout = s->server.wait = s->timeout;
 	s->dial.keepalive = s->listen.keepalive = s->keepalive;
 	s->session.deadline = s->deadline ? clock_after(clock_now(), s->deadline) : NSEC_NEVER;
-	s->listen.look_up_until = s->session.deadline;
+	s->listen.look_up_until = s->announce.deadline = s->session.deadline;
 	if (s->timeout && (!s->deadline || s->timeout < s->deadline))
 		s->listen.look_up_until = clock_after(clock_now(), s->timeout);
 	s->session.keep_stdout = s->server.keep_open;
@@ -677,7 +685,7 @@ int options_parse(struct settings *s, enum command_set command, int argc, char *
 	if (r == 0)
 		r = check_source(s);
 	if (r == 0)
-		r = check_ready_fd(s);
+		r = check_descriptors(s);
 	if (r)
 		return r;
 	diag_set_level(s->quiet ? DIAG_QUIET : s->verbose);
