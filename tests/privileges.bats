@@ -287,6 +287,20 @@ as_plain_or_self() {
 	chmod 755 closed
 }
 
+@test "a port file has the mode of any new file; a trace and a report are for their owner alone" {
+	umask 022
+	for options in '-o trace' '-o trace.jsonl' '-o raw --trace-format=raw'; do
+		# shellcheck disable=SC2086
+		listen_bg tool $options --report=report 127.0.0.1 0
+		talk "$PORT" send:x shut
+		ends 0 tool
+	done
+	[ "$(stat -c %a tool.port)" = 644 ]
+	for file in trace trace.jsonl raw.1.in raw.1.out report; do
+		[ "$(stat -c %a $file)" = 600 ]
+	done
+}
+
 # --- another root ---------------------------------------------------------------------------------
 
 # make_root PROGRAM...: the directory "root", with these and the libraries they take.

@@ -65,6 +65,55 @@ reported_live() {
 	kill -USR1 "${PIDS[tool]}" && [ -s tool.err ]
 }
 
+@test "--report appends to its file, and two runs at a time lose no line of each other" {
+	echo '{"kept":1}' >log
+	for name in one two; do
+		listen_bg $name -k --recv-only --report=log 127.0.0.1 0
+		ports+=("$PORT")
+		returns 0 "$HELPERS/peer" connect "$PORT" send:x shut eof
+		wait_for lines $((${#ports[@]} + 1)) log
+	done
+	for i in 2 3; do
+		for port in "${ports[@]}"; do
+			start_bg "client$i$port" "$HELPERS/peer" connect "$port" send:x shut eof
+		done
+		for port in "${ports[@]}"; do ends 0 "client$i$port"; done
+	done
+	wait_for lines 7 log
+	[ "$(head -n 1 log)" = '{"kept":1}' ]
+	tail -n +2 log | "$HELPERS/json" schema "$schema"
+	for port in "${ports[@]}"; do
+		[ "$(grep "\"local\":{\"address\":\"127.0.0.1\",\"port\":$port}" log | member connection | tr '\n' ' ')" = '1 2 3 ' ]
+	done
+}
+
+@test "--report: the name of a descriptor means that descriptor, and nothing written to it is lost" {
+	for name in - /dev/stdout /dev/fd/1 /proc/self/fd/1 /proc/thread-self/fd/1; do
+		rm -f tool.out
+		listen_bg tool -k --recv-only --report=$name 127.0.0.1 0
+		for i in 1 2 3; do
+			returns 0 "$HELPERS/peer" connect "$PORT" "send:received " shut eof
+			wait_for lines $i tool.out
+		done
+		kill "${PIDS[tool]}"
+		ends 143 tool
+		[ "$(grep -c '^received {.*}$' tool.out)" -eq 3 ]
+		sed 's/^received //' tool.out | "$HELPERS/json" schema "$schema"
+	done
+	for name in /dev/stderr /dev/fd/7 /proc/self/fd/7; do
+		echo kept >log
+		peer_bg peer expect:question send:answer rest:
+		# shellcheck disable=SC2016 # the inner shell expands it
+		returns 0 bash -c 'exec "$@" 2>>log 7>&2' bash "$TCPTOOL" connect -v --report=$name 127.0.0.1 "$PORT" \
+			< <(printf question)
+		holds out answer
+		[ "$(head -n 1 log)" = kept ]
+		grep '^{' log >report
+		"$HELPERS/json" schema "$schema" <report
+		grep -q '^tcptool: connection to .*: sent 8 bytes' log
+	done
+}
+
 @test "--report without a file goes to stderr, one line a connection" {
 	listen_bg tool -k --report --greet=hi 127.0.0.1 0
 	for i in 1 2 3; do

@@ -94,6 +94,21 @@ need_analysers() {
 	done
 }
 
+@test "raw: what is open has no name for two files a connection: a usage error" {
+	for name in - /dev/stdout /dev/fd/2 /proc/self/fd/1; do
+		returns 2 "$TCPTOOL" connect -o $name --trace-format=raw 127.0.0.1 1
+		one_line err "raw makes two files for each connection: --trace=$name is a descriptor"
+	done
+}
+
+@test "raw: a FIFO that no process reads is told once, and holds nothing up" {
+	mkfifo trace.1.in
+	peer_bg peer expect:hello shut eof
+	returns 0 "$TCPTOOL" connect -o trace --trace-format=raw 127.0.0.1 "$PORT" < <(printf hello)
+	one_line err 'trace trace.1.in: no process has it open for reading'
+	ends 0 peer
+}
+
 # --- JSON lines ----------------------------------------------------------------------------------
 
 @test "jsonl: one valid object a line, from open to close" {
@@ -279,6 +294,88 @@ finished_by_peer() {
 	peer_bg peer sink
 	returns 0 "$TCPTOOL" connect -o trace.pcapng 127.0.0.1 "$PORT" <noise
 	tshark -r trace.pcapng -T fields -e frame.len 2>/dev/null | awk '$1 > 65535 { exit 1 }'
+}
+
+# --- the file ------------------------------------------------------------------------------------
+
+@test "the name of a descriptor means that descriptor, and nothing written to it is lost" {
+	for name in - /dev/stdout /dev/fd/1 /proc/self/fd/1 /proc/thread-self/fd/1; do
+		peer_bg peer expect:question send:answer rest:
+		returns 0 "$TCPTOOL" connect -o $name 127.0.0.1 "$PORT" < <(printf question)
+		# what was received, and the lines of the trace, whole
+		[ "$(grep -o answer out | wc -l)" -eq 2 ]
+		[ "$(sed 's/^answer//; s/answer\([=<>]\)/\1/' out | grep -c '^[=<>] .*[^=<>]$')" -eq 8 ]
+	done
+	for name in /dev/stderr /dev/fd/7 /proc/self/fd/7; do
+		echo kept >log
+		peer_bg peer expect:question send:answer rest:
+		# shellcheck disable=SC2016 # the inner shell expands it
+		returns 0 bash -c 'exec "$@" 2>>log 7>&2' bash "$TCPTOOL" connect -v -o $name --trace-format=jsonl \
+			127.0.0.1 "$PORT" < <(printf question)
+		[ "$(head -n 1 log)" = kept ]
+		grep '^{' log >trace.jsonl
+		payload sent trace.jsonl | holds - question
+		payload received trace.jsonl | holds - answer
+		[ "$(grep -c '"event":"close"' log)" -eq 1 ]
+		grep -q '^tcptool: connection to .*: sent 8 bytes' log
+	done
+}
+
+@test "a trace empties its file at the start" {
+	echo stale >trace.jsonl
+	exchange -o trace.jsonl
+	"$HELPERS/json" check <trace.jsonl
+}
+
+# events EVENT COUNT: so many of them are in shared.jsonl.
+events() {
+	[ "$(grep -c "\"event\":\"$1\"" shared.jsonl)" -eq "$2" ]
+}
+
+@test "two runs that write to one trace lose no record of each other" {
+	for name in one two; do
+		listen_bg $name -k --recv-only -o shared.jsonl 127.0.0.1 0
+		ports+=("$PORT")
+	done
+	for i in 1 2 3; do
+		for port in "${ports[@]}"; do
+			returns 0 "$HELPERS/peer" connect "$port" "send:number $i of $port" shut eof
+		done
+		wait_for events close $((2 * i))
+	done
+	"$HELPERS/json" check <shared.jsonl
+	payload received shared.jsonl | sed 's/number/\n&/g' | sort >messages
+	for i in 1 2 3; do
+		for port in "${ports[@]}"; do
+			grep -qx "number $i of $port" messages
+		done
+	done
+}
+
+@test "a trace that may not grow any more takes nothing away from another run that writes to it" {
+	random noise 100000
+	# shellcheck disable=SC2016 # the inner shell expands it
+	start_bg limited bash -c 'ulimit -f 200; exec "$@"' bash "$TCPTOOL" listen -k --recv-only -o shared.jsonl \
+		--port-file=limited.port 127.0.0.1 0
+	wait_port limited.port
+	limited=$PORT
+	listen_bg other --recv-only -o shared.jsonl 127.0.0.1 0
+	returns 0 "$HELPERS/peer" connect "$PORT" file:noise shut eof
+	ends 0 other
+	returns 0 "$HELPERS/peer" connect "$limited" file:noise shut eof
+	wait_for one_line limited.err 'trace shared.jsonl: File too large'
+	wait_for cmp noise limited.out
+	"$HELPERS/json" check <shared.jsonl
+	payload received shared.jsonl | head -c 100000 | cmp - noise
+	events open 2
+}
+
+@test "--deadline limits the wait for the reader of a FIFO" {
+	mkfifo fifo
+	for option in -ofifo --report=fifo; do
+		returns 5 "$TCPTOOL" connect $option --deadline=200ms 127.0.0.1 1
+		one_line err 'fifo: the FIFO was not opened for reading in time (--deadline)'
+	done
 }
 
 # --- in every mode -------------------------------------------------------------------------------

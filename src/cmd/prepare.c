@@ -1,15 +1,16 @@
 #include "cmd/prepare.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/diag.h"
 #include "base/escape.h"
 #include "base/exitcode.h"
 #include "base/fd.h"
+#include "base/output.h"
 #include "trace/trace.h"
 
 static int out_of_memory(void)
@@ -36,6 +37,29 @@ static int find_format(const struct settings *s, enum trace_format *out)
 	return EXIT_USAGE;
 }
 
+/* A raw trace makes files, whose names no descriptor has. Returns 0 or EXIT_USAGE. */
+static int check_raw(const struct settings *s, enum trace_format format)
+{
+	if (format != TRACE_RAW || output_descriptor(s->trace_file) < 0)
+		return 0;
+	diag_failure("--trace-format=raw makes two files for each connection: "
+		     "--trace=%.100s is a descriptor",
+		     s->trace_file);
+	return EXIT_USAGE;
+}
+
+/* Says why a file cannot be opened. Returns the exit status. */
+static int cannot_open(const struct settings *s, const char *what, const char *path, int error)
+{
+	/* a file system can time out as well: NFS */
+	if (error != -ETIMEDOUT || clock_now() < s->session.deadline) {
+		diag_failure("%s %s: %s", what, path, strerror(-error));
+		return exitcode_for(error, EXIT_LOCAL);
+	}
+	diag_failure("%s %s: the FIFO was not opened for reading in time (--deadline)", what, path);
+	return EXIT_TIMEDOUT;
+}
+
 static int open_trace(struct prepared *w, struct settings *s)
 {
 	enum trace_format format = TRACE_HEX;
@@ -45,30 +69,32 @@ static int open_trace(struct prepared *w, struct settings *s)
 		return 0;
 	if (s->trace_file)
 		r = find_format(s, &format);
+	if (r == 0 && s->trace_file)
+		r = check_raw(s, format);
 	if (r)
 		return r;
 	r = trace_open(&w->trace, format, s->trace_file, s->session.deadline);
-	if (r < 0) {
-		diag_failure("trace %s: %s", s->trace_file ? s->trace_file : "stderr", strerror(-r));
-		return exitcode_for(r, EXIT_LOCAL);
-	}
+	if (r < 0)
+		return cannot_open(s, "trace", s->trace_file ? s->trace_file : "stderr", r);
 	s->session.trace = w->trace;
 	return 0;
 }
 
 static int open_report(struct prepared *w, struct settings *s)
 {
+	const struct output_limit limit = {.until = s->session.deadline};
+	int fd;
+
 	if (!s->report)
 		return 0;
-	s->session.report_fd = 2;
-	if (!s->report_file)
+	s->session.report_fd = STDERR_FILENO;
+	/* by whatever name, standard error is where --progress makes room for a line */
+	if (!s->report_file || output_descriptor(s->report_file) == STDERR_FILENO)
 		return 0;
-	w->report_fd = open(s->report_file, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666);
-	if (w->report_fd < 0) {
-		diag_failure("report %s: %s", s->report_file, strerror(errno));
-		return exitcode_for(-errno, EXIT_LOCAL);
-	}
-	s->session.report_fd = w->report_fd;
+	fd = output_open(s->report_file, 0, &limit);
+	if (fd < 0)
+		return cannot_open(s, "report", s->report_file, fd);
+	s->session.report_fd = w->report_fd = fd;
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/output.h"
 #include "trace/writer.h"
 
 /* What the files' names begin with, behind the last slash of the path. */
@@ -63,16 +64,15 @@ static void fail(struct trace_connection *c, enum trace_direction way, int error
 static int open_one(struct trace_connection *c, enum trace_direction way)
 {
 	char *path = path_of(c, way);
-	int error;
+	int fd;
 
 	if (!path)
 		return -ENOMEM;
-	c->files[way] = openat(c->trace->fd, name_of(path),
-			       O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666);
-	error = errno;
+	fd = output_open_at(c->trace->fd, name_of(path), O_TRUNC);
 	free(path);
-	if (c->files[way] < 0)
-		return -error;
+	if (fd < 0)
+		return fd;
+	c->files[way] = fd;
 	stream_stdio_open(&c->outs[way], -1, c->files[way], true);
 	return 0;
 }

@@ -5,10 +5,12 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/diag.h"
 #include "base/fd.h"
+#include "base/output.h"
 #include "trace/writer.h"
 
 static const struct trace_ops *const formats[] = {
@@ -36,11 +38,12 @@ int trace_descriptors(const struct trace *t)
 
 int trace_open_file(struct trace *t)
 {
-	t->fd = STDERR_FILENO;
-	if (t->path)
-		t->fd = open(t->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0666);
-	if (t->fd < 0)
-		return -errno;
+	const struct output_limit limit = {.until = t->deadline};
+	int fd = t->path ? output_open(t->path, O_TRUNC, &limit) : STDERR_FILENO;
+
+	if (fd < 0)
+		return fd;
+	t->fd = fd;
 	stream_stdio_open(&t->out, -1, t->fd, true);
 	return 0;
 }
@@ -148,6 +151,7 @@ void trace_break(struct trace *t, const char *path, int error)
 {
 	const char *why = error == -EINTR     ? "nobody reads it, and a signal came" :
 			  error == -ETIMEDOUT ? "nobody reads it, and the time is over" :
+			  error == -ENXIO     ? "no process has it open for reading" :
 						strerror(-error);
 
 	t->broken = true;
@@ -167,7 +171,7 @@ static int wait_for_reader(const struct trace *t, int fd)
 	return p.revents == 0 && clock_now() >= t->deadline ? -ETIMEDOUT : 0;
 }
 
-int trace_put(const struct trace *t, struct stream_stdio *out, const void *bytes, size_t n)
+int trace_put(struct trace *t, struct stream_stdio *out, const void *bytes, size_t n)
 {
 	const char *at = bytes;
 
@@ -180,17 +184,9 @@ int trace_put(const struct trace *t, struct stream_stdio *out, const void *bytes
 			return (int)put;
 		at += put;
 		n -= (size_t)put;
+		t->partial += (size_t)put;
 	}
 	return 0;
-}
-
-static size_t size_of(const struct iovec *parts, int count)
-{
-	size_t n = 0;
-
-	for (int i = 0; i < count; i++)
-		n += parts[i].iov_len;
-	return n;
 }
 
 /* All parts in one call where that cannot block, else what is left of each. Returns 0 or -errno. */
@@ -200,6 +196,7 @@ static int write_parts(struct trace *t, struct iovec *parts, int count)
 	size_t done = put > 0 ? (size_t)put : 0;
 	int r = 0;
 
+	t->partial = done;
 	for (int i = 0; i < count && r == 0; i++) {
 		size_t skip = done < parts[i].iov_len ? done : parts[i].iov_len;
 
@@ -210,6 +207,26 @@ static int write_parts(struct trace *t, struct iovec *parts, int count)
 	return r;
 }
 
+/*
+ * Cuts the part of a record that has been written off the end of the file again, so that all records in
+ * it are whole, unless another process has appended to the file since. A descriptor that was passed on is
+ * left alone.
+ */
+static void cut_partial(const struct trace *t)
+{
+	struct stat st;
+	off_t end;
+
+	if (!t->path || output_descriptor(t->path) >= 0)
+		return;
+	/* the offset is behind what was written last: O_APPEND, open(2) */
+	end = lseek(t->fd, 0, SEEK_CUR);
+	if (end < 0 || fstat(t->fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size != end)
+		return;
+	if (ftruncate(t->fd, end - (off_t)t->partial) < 0)
+		return; /* what cannot be cut stays: the failure that led here is what is told */
+}
+
 void trace_write(struct trace *t, struct iovec *parts, int count)
 {
 	int r;
@@ -217,13 +234,9 @@ void trace_write(struct trace *t, struct iovec *parts, int count)
 	if (t->broken)
 		return;
 	r = write_parts(t, parts, count);
-	if (r == 0) {
-		t->whole += (off_t)size_of(parts, count);
+	if (r == 0)
 		return;
-	}
-	/* half a record would spoil the whole ones for those who read them */
-	if (t->path && ftruncate(t->fd, t->whole) < 0)
-		r = r ? r : -errno;
+	cut_partial(t);
 	trace_break(t, t->path ? t->path : "stderr", r);
 }
 

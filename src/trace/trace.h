@@ -35,10 +35,12 @@ struct trace;
 struct trace_connection;
 
 /*
- * Opens a trace in `format` to `path`, which is created or emptied, or to stderr when `path` is NULL (hex
- * only). For TRACE_RAW `path` is the beginning of names: "PATH.N.in" and "PATH.N.out" are the bytes
- * received and sent by connection N, created when it begins. Nobody's reading is waited for once `deadline`
- * has come. Returns 0 with *out, or -errno. Opening a FIFO waits for its reader.
+ * Opens a trace in `format` to `path`, as output_open() does: a file is created, readable by its owner
+ * alone, or emptied; what several runs write to it then is appended, a record at a time. NULL is stderr
+ * (hex only). For TRACE_RAW `path` is the beginning of names: "PATH.N.in" and "PATH.N.out" are the bytes
+ * received and sent by connection N, created when it begins. A FIFO is waited for until it has a reader
+ * or `deadline` has come, and so is a reader that takes nothing. Returns 0 with *out, or -errno,
+ * -ETIMEDOUT for the deadline.
  */
 int trace_open(struct trace **out, enum trace_format format, const char *path, nsec deadline);
 

@@ -32,7 +32,7 @@ struct trace {
 	struct stream_stdio out; /* the way to write to it, which never blocks; not for raw */
 	nsec deadline;        /* no reader is waited for any longer than that */
 	bool broken;          /* it could not be written, and that has been said */
-	off_t whole;          /* so far the file consists of whole records */
+	size_t partial;       /* bytes of the record at hand that have been written */
 	char scratch[TRACE_SCRATCH];
 };
 
@@ -49,8 +49,9 @@ struct trace_connection {
 };
 
 /*
- * Writes a record, waiting where it has to. When that fails, it says so and breaks the trace: what the
- * file has got of that record is taken away again, if it is a regular one.
+ * Writes a record with one system call where the descriptor takes it at once, and waits where it has to.
+ * When that fails, it says so and breaks the trace: what a regular file has got of that record is cut off
+ * again.
  */
 void trace_write(struct trace *, struct iovec *parts, int count);
 
@@ -58,12 +59,15 @@ void trace_write(struct trace *, struct iovec *parts, int count);
 void trace_write_text(struct trace *, const void *text, size_t n);
 
 /*
- * Writes all `n` bytes to `out`, waiting for its reader where it has to. Returns 0, or -errno: -EINTR when a
- * signal has come meanwhile, -ETIMEDOUT when the deadline has.
+ * Writes all `n` bytes to `out`, waiting for its reader where it has to. Returns 0, or -errno: -EINTR
+ * when a signal has come meanwhile, -ETIMEDOUT when the deadline has.
  */
-int trace_put(const struct trace *, struct stream_stdio *out, const void *bytes, size_t n);
+int trace_put(struct trace *, struct stream_stdio *out, const void *bytes, size_t n);
 
-/* Opens the trace's one file, which is created or emptied; stderr without a path. Returns 0 or -errno. */
+/*
+ * Opens the trace's one file as output_open() does, and empties it; stderr without a path. Returns 0 or
+ * -errno.
+ */
 int trace_open_file(struct trace *);
 
 /* Says that `path` failed with -errno, and breaks the trace. */
