@@ -38,12 +38,16 @@ void dial_use(struct dial *d, const struct lookup *known)
 
 /* --- the race --- */
 
-/* Closes one attempt and forgets its socket. */
+/*
+ * Closes one attempt and forgets its socket. It may have connected meanwhile: a reset tells the peer that this
+ * is given up, and not a conversation that ends before its first byte.
+ */
 static void end_attempt(struct dial_attempt *a)
 {
 	if (a->sock < 0)
 		return;
 	watch_for(&a->watch, FD_NOTHING);
+	sockopt_abort_on_close(a->sock);
 	fd_close(&a->sock);
 }
 

@@ -79,3 +79,10 @@ int sockopt_unacknowledged(int sock)
 	/* tcp(7): the bytes of the send queue, sent or not */
 	return ioctl(sock, SIOCOUTQ, &queued) < 0 ? -errno : queued;
 }
+
+void sockopt_abort_on_close(int sock)
+{
+	struct linger now = {.l_onoff = 1, .l_linger = 0};
+
+	setsockopt(sock, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+}

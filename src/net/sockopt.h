@@ -31,4 +31,7 @@ void sockopt_prepare(int sock, const struct keepalive *k);
  */
 int sockopt_unacknowledged(int sock);
 
+/* Closing `sock` will reset the connection: SO_LINGER of socket(7). */
+void sockopt_abort_on_close(int sock);
+
 #endif

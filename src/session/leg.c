@@ -22,9 +22,7 @@ int leg_take_error(struct leg *leg)
 
 void leg_abort_on_close(const struct leg *leg)
 {
-	struct linger now = {.l_onoff = 1, .l_linger = 0};
-
-	setsockopt(leg_socket(leg), SOL_SOCKET, SO_LINGER, &now, sizeof now);
+	sockopt_abort_on_close(leg_socket(leg));
 }
 
 void leg_close(struct leg *leg)
