@@ -5,9 +5,9 @@
  *     losses         forces each order of events, then SOAK connections at random (2000); TAP
  *     losses -s      only those at random
  *
- * Orders: the forwarder is stopped by SIGSTOP while the events of a row happen, so that it meets all of them
- * at once, or it is held by a side that reads nothing. Each row is played with the client as the lost side
- * and with the upstream, and with small pieces (which are copied), large ones (which the kernel carries) and
+ * Orders: the forwarder is stopped by SIGSTOP while the events of a row happen, so that it meets them all at
+ * once, or it is held by a side that reads nothing. Each row is played with the client as the lost side and
+ * with the upstream, with small pieces (which are copied), with large ones (which the kernel carries) and
  * under a trace. What the lost side had sent has to arrive, and then a reset.
  *
  * At random: each end sends a number of bytes that begin with a number of its own, and ends politely, by
@@ -27,7 +27,7 @@
 
 #define LIMIT_MS 10000   /* what comes so late on a slow machine still comes */
 #define BLOCKED_MS 60    /* so long without progress is backpressure */
-#define RUN_LIMIT_S 90
+#define RUN_LIMIT_S 300
 #define SMALL ((size_t)100)
 #define LARGE ((size_t)60000) /* one segment on loopback, so that it comes as one piece */
 #define WARM_UP ((size_t)512 * 1024) /* behind so much the kernel carries what is large */
@@ -42,13 +42,18 @@ struct forwarder {
 
 static char directory[] = "/tmp/losses.XXXXXX";
 
+static void remove_directory(void)
+{
+	rmdir(directory);
+}
+
 static struct forwarder start(int backlog, bool traced)
 {
 	static int count;
 	struct forwarder f = {.listener = bound_socket("127.0.0.1", 0)};
 	char upstream[64], port_file[64], option[80], line[16] = "";
-	const char *const argv[] = {"tcptool", "listen", "-k", "-m", "1000", upstream, option, "127.0.0.1", "0",
-			      traced ? "-o/dev/null" : NULL, NULL};
+	const char *const argv[] = {"tcptool", "listen",    "-k", "-m", "1000", upstream,
+				    option,    "127.0.0.1", "0",  traced ? "-o/dev/null" : NULL, NULL};
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	FILE *in;
 
@@ -220,7 +225,8 @@ static void must_take(int sock, size_t *got, size_t wanted)
 	ssize_t r = take(sock, got, wanted);
 
 	if (r <= 0)
-		wrong("%s after %zu bytes of %zu", r == 0 ? "end-of-file" : strerror((int)-r), *got, wanted);
+		wrong("%s after %zu bytes of %zu", r == 0 ? "end-of-file" : strerror((int)-r), *got,
+		      wanted);
 }
 
 static int unacknowledged(int sock)
@@ -297,6 +303,7 @@ static void happen(char event)
 static void judge(bool may_end, bool has_to_end)
 {
 	struct pollfd p = {.fd = row.alive};
+	bool failed;
 	ssize_t r = row.ended ? 0 : take(row.alive, &row.alive_got, SIZE_MAX);
 
 	if (row.alive_got < row.acknowledged)
@@ -308,7 +315,9 @@ static void judge(bool may_end, bool has_to_end)
 	if (r < 0 && has_to_end)
 		wrong("a reset hides that all had come");
 	/* behind an end-of-file the reset shows as an error only */
-	if (r == 0 && (!wait_fd(p.fd, 0, now_ms() + LIMIT_MS) || poll(&p, 1, 0) != 1 || !(p.revents & POLLERR)))
+	failed = r != 0 || (wait_fd(p.fd, 0, now_ms() + LIMIT_MS) && poll(&p, 1, 0) == 1 &&
+			    (p.revents & POLLERR));
+	if (!failed)
 		wrong("no reset behind the end-of-file");
 }
 
@@ -320,25 +329,26 @@ static const struct order {
 	bool has_to_end; /* ... and is passed on, where bytes are copied */
 } orders[] = {
 	{"a reset out of silence", "r", false, false},
-	{"last words, then a reset", "Slr" "G", false, false},
-	{"a reset meets bytes on their way to the lost side", "Swlr" "G", false, false},
-	{"a reset without last words meets bytes on their way", "Swr" "G", false, false},
-	{"bytes have reached the lost side, then it is reset", "wgSlr" "G", false, false},
+	{"last words, then a reset", "SlrG", false, false},
+	{"a reset meets bytes on their way to the lost side", "SwlrG", false, false},
+	{"a reset without last words meets bytes on their way", "SwrG", false, false},
+	{"bytes have reached the lost side, then it is reset", "wgSlrG", false, false},
 	{"a reset behind an end-of-file that was passed on", "lfer", true, true},
-	{"the same, and it meets bytes on their way", "lfeSwr" "G", true, true},
-	{"an end-of-file and a reset come together", "Slfr" "G", true, true},
-	{"the same, and they meet bytes on their way", "Swlfr" "G", true, true},
+	{"the same, and it meets bytes on their way", "lfeSwrG", true, true},
+	{"an end-of-file and a reset come together", "SlfrG", true, true},
+	{"the same, and they meet bytes on their way", "SwlfrG", true, true},
 	{"bytes are held for the other side", "br", false, false},
-	{"the same, and the reset meets bytes on their way", "bSwr" "G", false, false},
+	{"the same, and the reset meets bytes on their way", "bSwrG", false, false},
 	{"bytes are held for the lost side", "kr", false, false},
-	{"the same, and it has said last words", "kSlr" "G", false, false},
+	{"the same, and it has said last words", "kSlrG", false, false},
 	{"bytes are held both ways", "bkr", false, false},
-	{"bytes are held both ways, all meets the reset at once", "bkSr" "G", false, false},
+	{"bytes are held both ways, all meets the reset at once", "bkSrG", false, false},
 };
 
-static void warm_up(void)
+/* Pieces both ways: the forwarder has joined the two, and carries what is large. */
+static void warm_up(size_t most)
 {
-	for (size_t n = 0; n < WARM_UP; n += row.piece) {
+	for (size_t n = 0; n < most; n += row.piece) {
 		give(row.lost, &row.lost_sent, row.piece, LIMIT_MS);
 		must_take(row.alive, &row.alive_got, row.lost_sent);
 		give(row.alive, &row.alive_sent, row.piece, LIMIT_MS);
@@ -362,7 +372,8 @@ static void end_row(const char *name, const char *pieces)
 	      *why ? ": " : "", why);
 }
 
-static void play_order(const struct forwarder *f, const struct order *o, bool client_lost, enum pieces pieces)
+static void play_order(const struct forwarder *f, const struct order *o, bool client_lost,
+		       enum pieces pieces)
 {
 	int client, upstream;
 
@@ -371,8 +382,7 @@ static void play_order(const struct forwarder *f, const struct order *o, bool cl
 	upstream = accept_from(f->listener);
 	row.lost = client_lost ? client : upstream;
 	row.alive = client_lost ? upstream : client;
-	if (pieces == CARRIED)
-		warm_up();
+	warm_up(pieces == CARRIED ? WARM_UP : 1);
 	for (const char *event = o->events; *event; event++)
 		happen(*event);
 	judge(o->may_end, o->has_to_end && pieces != CARRIED);
@@ -397,7 +407,7 @@ static bool is_dialed(int port)
 	return found;
 }
 
-/* Fills the backlog, so that the next SYN is answered only when it comes again. Returns how many wait in it. */
+/* Fills the backlog, so that the next SYN is answered only when it comes again. Returns how many are in it. */
 static int fill_backlog(int port, int *waiting, int most)
 {
 	struct sockaddr_storage to;
@@ -424,12 +434,12 @@ static void empty_backlog(int listener, int *waiting, int n)
 }
 
 /*
- * `events` happen while the upstream is dialed; then it is reached, `stopped`: behind the back of the
- * forwarder, and `more` happen.
+ * The forwarder dials the upstream, and is stopped. `before` happens, the upstream is reached behind its
+ * back, and `then` happens. A client that is lost so early need not be heard, but has not ended.
  */
-static void play_dialing(const char *name, bool client_lost, const char *events, bool stopped, const char *more)
+static void play_dialing(const char *name, bool client_lost, const char *before, const char *then)
 {
-	int waiting[16], n, client, upstream, port;
+	int waiting[16], n, client, port;
 	struct forwarder f = start(0, false);
 
 	begin_row(&f, client_lost, SMALL);
@@ -438,22 +448,17 @@ static void play_dialing(const char *name, bool client_lost, const char *events,
 	client = connect_to(f.port);
 	for (long long ends = now_ms() + LIMIT_MS; !is_dialed(port) && now_ms() < ends;)
 		pause_ms(1);
-	row.lost = client_lost ? client : -1;
-	row.alive = client_lost ? -1 : client;
-	for (const char *event = events; *event; event++)
+	stop(&f);
+	row.lost = row.alive = client;
+	for (const char *event = before; *event; event++)
 		happen(*event);
-	if (stopped)
-		stop(&f);
 	empty_backlog(f.listener, waiting, n);
-	upstream = accept_from(f.listener);
-	if (client_lost)
-		row.alive = upstream;
-	else
-		row.lost = upstream;
-	for (const char *event = more; *event; event++)
+	*(client_lost ? &row.alive : &row.lost) = accept_from(f.listener);
+	for (const char *event = then; *event; event++)
 		happen(*event);
-	if (stopped)
-		resume(&f);
+	resume(&f);
+	if (client_lost)
+		row.acknowledged = 0;
 	judge(false, false);
 	end_row(name, "while the upstream is dialed");
 	end(&f);
@@ -469,10 +474,11 @@ static void play_orders(void)
 				play_order(p == TRACED ? &traced : &plain, &orders[i], client_lost, p);
 	end(&plain);
 	end(&traced);
-	play_dialing("last words, then a reset", true, "lr", false, "");
-	play_dialing("last words, a reset, and then the upstream writes", true, "lr", true, "w");
-	play_dialing("last words, then a reset that comes before it is known to be reached", false, "", true, "lr");
-	play_dialing("the same, and it meets bytes on their way", false, "w", true, "lr");
+	play_dialing("last words, then a reset", true, "lr", "");
+	play_dialing("last words, then a reset, and the upstream writes", true, "lr", "w");
+	play_dialing("it is reached, then last words, then a reset", true, "", "lr");
+	play_dialing("it is reached, then last words, then a reset", false, "", "lr");
+	play_dialing("the same, and it meets bytes on their way", false, "w", "lr");
 }
 
 /* --- at random --- */
@@ -716,7 +722,8 @@ static void check_polite(uint32_t n)
 		if (r->fate == WHOLE && other->fate == WHOLE)
 			continue;
 		untold++;
-		printf("# SEED=%u: end %u or %ld saw a reset, though both were polite\n", seed, i, r->partner);
+		printf("# SEED=%u: end %u or %ld saw a reset, though both were polite\n", seed, i,
+		       r->partner);
 	}
 }
 
@@ -741,8 +748,8 @@ static void tell_open(const char *what, const struct side *sides)
 		const struct record *r = sides[i].record;
 
 		if (sides[i].sock >= 0)
-			printf("# SEED=%u: %s %u has come to no end: it %s, with %ld; sent %zu of %zu%s, received "
-			       "%zu%s\n",
+			printf("# SEED=%u: %s %u has come to no end: it %s, with %ld; sent %zu of %zu%s, "
+			       "received %zu%s\n",
 			       seed, what, sides[i].number, manners[r->manner], r->partner, r->sent,
 			       sides[i].doom_sent, r->shut ? " and an end-of-file" : "", r->received,
 			       r->fate == WHOLE ? " and an end-of-file" : "");
@@ -804,11 +811,11 @@ int main(int argc, char **argv)
 	seed = given && *given ? (uint32_t)strtoul(given, NULL, 10) : (uint32_t)(now_ms() ^ getpid() << 16);
 	if (argc > 2 || (argc == 2 && !only_soak) || !getenv("TCPTOOL") || !mkdtemp(directory))
 		die("usage: TCPTOOL=... [SOAK=N] [SEED=N] losses [-s]");
+	atexit(remove_directory);
 	signal(SIGPIPE, SIG_IGN);
 	alarm(RUN_LIMIT_S + n / 200);
 	if (!only_soak)
 		play_orders();
 	soak(n);
-	rmdir(directory);
 	return done();
 }

@@ -83,10 +83,10 @@ static bool has_more(int sock)
 }
 
 /*
- * What looks like the end of a socket is left to a copy: the stream alone knows whether it is one, or a failure
- * that was told before. And splice(2) stops in front of an urgent byte, and once the peer has ended or reset
- * the connection it takes that place for the end of all. A copy reads on; a failure is kept for then, since a
- * socket tells of it only once.
+ * What looks like the end of a socket is left to a copy: the stream alone knows whether it is one, or a
+ * failure that was told before. And splice(2) stops in front of an urgent byte, and once the peer has ended
+ * or reset the connection it takes that place for the end of all. A copy reads on; a failure is kept for
+ * then, since a socket tells of it only once.
  */
 ssize_t carrier_take(struct flow *f, int to, size_t n)
 {

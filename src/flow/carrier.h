@@ -57,8 +57,8 @@ const struct carrier *carrier_choose(const struct flow *);
 ssize_t carrier_move(int from, int to, size_t n);
 
 /*
- * The same from the source of the flow to `to`. The end of a socket is CARRIER_REFUSED, for the stream to say
- * what it is; so are bytes that splice(2) does not take, and flow->lost is what comes behind them.
+ * The same from the source of the flow to `to`. The end of a socket is CARRIER_REFUSED, for the stream to
+ * say what it is; so are bytes that splice(2) does not take, and flow->lost is what comes behind them.
  */
 ssize_t carrier_take(struct flow *, int to, size_t n);
 

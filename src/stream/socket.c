@@ -11,20 +11,20 @@ static struct stream_socket *outer(struct stream *s)
 	return (struct stream_socket *)(void *)s;
 }
 
-/* The answer to a call that has failed. What says that the connection is lost is told only once: keep it. */
+/* The answer to a call that has failed. That the connection is lost is told only once: it is kept. */
 static int failure(struct stream *s)
 {
 	int error = -errno;
 
-	if (error != -EAGAIN && error != -ENOBUFS && error != -ENOMEM && !outer(s)->lost)
+	if (stream_is_lost(error) && !outer(s)->lost)
 		outer(s)->lost = error;
 	return error;
 }
 
 /*
- * Reading finds nothing more: because of the peer's FIN (0), or because the connection is lost (-errno)? The
- * kernel may have told that to a write, to SO_ERROR, or to nobody (a splice(2) that had moved some bytes
- * before), and a read then finds 0. But a loss ends both halves (POLLHUP), while a FIN ends one, and the other
+ * Reading finds nothing more: because of the peer's FIN (0), or because the connection is lost (-errno)?
+ * The kernel may have told that before: to a write, to SO_ERROR, or in vain, to a splice(2) that had moved
+ * some bytes. A read then finds 0. But a loss ends both halves (POLLHUP), while a FIN ends one, and the other
  * lasts until we shut it. A loss that is still to be told (POLLERR) though reading finds 0, or that was told
  * as EPIPE, came behind the FIN: so tcp_reset() of Linux.
  */

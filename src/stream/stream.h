@@ -85,8 +85,8 @@ struct stream_socket {
 
 /*
  * Makes `s` the stream of `sock`. `lost` is 0, or the -errno with which the kernel has told already
- * that the connection is lost. However that happens, and whoever is told of it first: behind what was received
- * reading finds an error and no end-of-file, unless the peer's FIN had come before.
+ * that the connection is lost. However that happens, and whichever call is told of it first: behind what was
+ * received reading finds an error and no end-of-file, unless the peer's FIN had come before.
  */
 void stream_socket_open(struct stream_socket *s, int sock, int lost);
 

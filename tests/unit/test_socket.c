@@ -1,6 +1,6 @@
 /*
- * How a TCP socket ends as a stream. The kernel tells once that a connection is lost, to whatever asks first;
- * reading must not take what it finds then for the peer's end-of-file, and must not miss one that came.
+ * How a TCP socket ends as a stream. The kernel tells once that a connection is lost, to whatever asks
+ * first; reading must not take what it finds then for the peer's end-of-file, and must not miss one that came.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -15,7 +15,8 @@
 
 enum teller { NOTHING, WRITE, TWO_WRITES, SO_ERROR_READ, SPLICE_OUT, SPLICE_IN, TOLD_BEFORE };
 static const char *const tellers[] = {
-	"nothing", "a write", "two writes", "SO_ERROR", "a splice to it", "a splice from it", "what dialed it"};
+	"nothing",	"a write",	    "two writes",     "SO_ERROR",
+	"a splice to it", "a splice from it", "what dialed it"};
 
 /* Two connected TCP sockets on loopback. */
 static bool connected(int ends[2])
@@ -110,11 +111,11 @@ static void check_loss(enum teller teller, bool words, bool fin, bool shut)
 	good = got == 5;
 	got = s.stream.ops->read(&s.stream, buf, sizeof buf);
 	again = s.stream.ops->read(&s.stream, buf, sizeof buf);
-	/* where a FIN had come, a reset is taken for a loss only if something was told that we cannot know of */
 	good = good && got == again && (fin ? got == 0 : got == -ECONNRESET);
 	point(good, "%s%sreset%s, told to %s first (%s): %s, and again: %s", words ? "words, " : "",
 	      fin ? "an end-of-file, " : "", shut ? " behind our end" : "", tellers[teller], strerror(-first),
-	      got == 0 ? "end-of-file" : strerror((int)-got), again == 0 ? "end-of-file" : strerror((int)-again));
+	      got == 0 ? "end-of-file" : strerror((int)-got),
+	      again == 0 ? "end-of-file" : strerror((int)-again));
 	s.stream.ops->close(&s.stream);
 }
 
