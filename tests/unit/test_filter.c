@@ -265,7 +265,7 @@ static void check_rate(int64_t per_second, size_t piece, int early)
 	struct filter *f = &r.filter;
 	nsec began = present, when;
 	double burst = (double)per_second / 10 < 1 ? 1 : (double)per_second / 10, taken = 0;
-	int looks = 0, too_much = 0, asked_back = 0, past = 0;
+	int looks = 0, too_much = 0, past = 0;
 
 	filter_rate_init(&r, per_second);
 	while (present < began + 20 * NSEC_PER_SEC && looks < 200000) {
@@ -278,7 +278,6 @@ static void check_rate(int64_t per_second, size_t piece, int early)
 			/* at the moment that was told, or before it */
 			past += when <= present;
 			present = early && chance(2) ? present + (when - present) / 3 : when;
-			asked_back++;
 			continue;
 		}
 		/* the source need not have as much as was admitted */
