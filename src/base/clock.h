@@ -1,4 +1,4 @@
-/* One notion of time: nanoseconds of the monotonic clock, which no change of date moves. */
+/* Time: nanoseconds of CLOCK_MONOTONIC, which a change of the date does not move. */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
 
@@ -17,12 +17,12 @@ nsec clock_now(void);
 /* The present date, in nanoseconds since 1970 (CLOCK_REALTIME). Changes of date move it. Never fails. */
 nsec clock_wall(void);
 
-/* The moment `span` after `from`; NSEC_NEVER when it lies beyond what can be counted. */
+/* from + span; NSEC_NEVER on overflow. */
 nsec clock_after(nsec from, nsec span);
 
 /*
  * Whole milliseconds from now to `until`, as poll(2) and epoll_wait(2) take them: rounded up (waking
- * early would mean waking twice), -1 for NSEC_NEVER, 0 for what is past, an hour at most.
+ * early would mean waking twice), -1 for NSEC_NEVER, 0 for a moment in the past, 3600000 (an hour) at most.
  */
 int clock_ms_until(nsec until);
 

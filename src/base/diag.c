@@ -13,7 +13,7 @@
 
 #define LINE_BYTES 1000
 
-/* A topic that has not come up for so long is told again. */
+/* A topic that has not come up for this time is printed again. */
 #define ONCE_SPAN (5 * NSEC_PER_SEC)
 
 static int level = DIAG_FAILURES;
@@ -51,7 +51,7 @@ static void __attribute__((format(printf, 1, 0))) say(const char *format, va_lis
 	escape_message(text, line + sizeof prefix - 1, sizeof line - sizeof prefix);
 	length = strlen(line);
 	line[length++] = '\n';
-	/* one write, so that lines of several processes do not mix; a lost stderr is nobody's failure */
+	/* one write(2), so that lines of several processes do not mix; its failure is ignored */
 	if (is_ready() && write(STDERR_FILENO, line, length) < 0)
 		length = 0;
 	errno = saved;

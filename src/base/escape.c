@@ -28,7 +28,7 @@ static size_t escape_one(unsigned char c, bool doubles, char *to)
 	return 4;
 }
 
-/* `doubles`: the backslash, so that the bytes can be read back. */
+/* `doubles`: the backslash is doubled, so that unescape() gives back the same bytes. */
 static char *escape_all(const unsigned char *in, size_t n, bool doubles, char *out, size_t size)
 {
 	size_t used = 0;
@@ -62,7 +62,7 @@ char *escape_message(const char *text, char *out, size_t size)
 }
 
 /* Up to `most` digits of `base` at *at. Returns their value, or -1 when there is none. */
-static int digits(const char **at, int base, int most)
+static int unescape_digits(const char **at, int base, int most)
 {
 	static const char all[] = "0123456789abcdef";
 	int value = 0, n = 0;
@@ -88,9 +88,9 @@ static int unescape_one(const char **at)
 		return meanings[letter - letters];
 	}
 	if (**at != 'x')
-		return digits(at, 8, 3);
+		return unescape_digits(at, 8, 3);
 	++*at;
-	return digits(at, 16, 2);
+	return unescape_digits(at, 16, 2);
 }
 
 long unescape(const char *text, char *out)

@@ -23,7 +23,7 @@ char *escape_message(const char *text, char *out, size_t size);
 /*
  * Replaces the escapes of C in `text` (those of one letter, \e for ESC, up to three octal digits, \x and
  * up to two hexadecimal ones) by what they stand for, into `out`, which has room for strlen(text) bytes. The
- * result may hold NUL bytes and is not terminated. Returns its length, or -1 for an escape there is not.
+ * result may hold NUL bytes and is not terminated. Returns its length, or -1 for an unknown escape.
  */
 long unescape(const char *text, char *out);
 

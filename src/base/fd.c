@@ -18,10 +18,10 @@
 #define SYS_close_range 436
 #endif
 
-/* Without /proc so many numbers are tried at most, in a tenth of a second: fs.nr_open is the same by default. */
+/* Without /proc: the numbers to try, as many as fs.nr_open by default; takes 0.1 s. */
 #define NUMBERS_MOST 1048576
 
-/* Descriptors with higher numbers matter only to limits that are higher still: far from a shortage. */
+/* fd_count() stops there: under a higher limit the few descriptors of our own make no difference. */
 #define COUNTED_MOST 1024
 
 /* Documentation/admin-guide/devices.txt of Linux */
@@ -139,7 +139,7 @@ int fd_count(int limit)
 	return count;
 }
 
-/* Does `chore` for every number from `first` up to the limit of descriptors, open or not. */
+/* Calls `chore` for every number from `first` up to the limit of descriptors, open or not. */
 static void up_to_limit(int first, void (*chore)(int fd))
 {
 	struct rlimit limit = {.rlim_max = NUMBERS_MOST};
@@ -150,7 +150,7 @@ static void up_to_limit(int first, void (*chore)(int fd))
 		chore(fd);
 }
 
-/* Does `chore` for every open descriptor from `first` on: the way of kernels without close_range(2). */
+/* Calls `chore` for every open descriptor from `first` on, for kernels without close_range(2). */
 static void one_by_one(int first, void (*chore)(int fd))
 {
 	DIR *open_ones = opendir("/proc/self/fd");
@@ -166,7 +166,7 @@ static void one_by_one(int first, void (*chore)(int fd))
 	closedir(open_ones);
 }
 
-static void close_on_exec(int fd)
+static void set_close_on_exec(int fd)
 {
 	fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
@@ -176,10 +176,10 @@ static void close_now(int fd)
 	close(fd);
 }
 
-void fd_keep_to_ourselves(void)
+void fd_close_on_exec(void)
 {
 	if (syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
-		one_by_one(3, close_on_exec);
+		one_by_one(3, set_close_on_exec);
 }
 
 void fd_close_from(int first)

@@ -10,7 +10,7 @@ void json_begin(struct json *j, char *room, size_t size)
 	*room = '\0';
 }
 
-static void put(struct json *j, char c)
+static void json_put(struct json *j, char c)
 {
 	if (j->used + 1 >= j->size)
 		return;
@@ -34,55 +34,55 @@ static void put_string(struct json *j, const char *value)
 {
 	static const char digits[] = "0123456789abcdef";
 
-	put(j, '"');
+	json_put(j, '"');
 	for (; *value; value++) {
 		unsigned char c = (unsigned char)*value;
 
 		if (c == '"' || c == '\\') {
-			put(j, '\\');
-			put(j, (char)c);
+			json_put(j, '\\');
+			json_put(j, (char)c);
 		} else if (c < ' ' || c > '~') {
-			put(j, '\\');
-			put(j, 'u');
-			put(j, '0');
-			put(j, '0');
-			put(j, digits[c >> 4]);
-			put(j, digits[c & 15]);
+			json_put(j, '\\');
+			json_put(j, 'u');
+			json_put(j, '0');
+			json_put(j, '0');
+			json_put(j, digits[c >> 4]);
+			json_put(j, digits[c & 15]);
 		} else {
-			put(j, (char)c);
+			json_put(j, (char)c);
 		}
 	}
-	put(j, '"');
+	json_put(j, '"');
 }
 
 /* The beginning of a member or element. */
-static void name(struct json *j, const char *key)
+static void json_key(struct json *j, const char *key)
 {
 	if (!j->first)
-		put(j, ',');
+		json_put(j, ',');
 	j->first = false;
 	if (!key)
 		return;
 	put_string(j, key);
-	put(j, ':');
+	json_put(j, ':');
 }
 
 void json_open(struct json *j, const char *key, char bracket)
 {
-	name(j, key);
-	put(j, bracket);
+	json_key(j, key);
+	json_put(j, bracket);
 	j->first = true;
 }
 
 void json_close(struct json *j, char bracket)
 {
-	put(j, bracket);
+	json_put(j, bracket);
 	j->first = false;
 }
 
 void json_string(struct json *j, const char *key, const char *value)
 {
-	name(j, key);
+	json_key(j, key);
 	put_string(j, value);
 }
 
@@ -105,7 +105,7 @@ void json_value(struct json *j, const char *key, const char *format, ...)
 {
 	va_list args;
 
-	name(j, key);
+	json_key(j, key);
 	va_start(args, format);
 	put_words(j, format, args);
 	va_end(args);
@@ -116,21 +116,21 @@ void json_base64(struct json *j, const char *key, const void *bytes, size_t n)
 	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	const unsigned char *b = bytes;
 
-	name(j, key);
-	put(j, '"');
+	json_key(j, key);
+	json_put(j, '"');
 	/* three bytes are four digits; what is missing of the last three is padded */
 	for (; n > 0; b += 3) {
 		unsigned group = (unsigned)b[0] << 16;
 
 		group |= n > 1 ? (unsigned)b[1] << 8 : 0;
 		group |= n > 2 ? b[2] : 0;
-		put(j, digits[group >> 18]);
-		put(j, digits[group >> 12 & 63]);
-		put(j, n > 1 ? digits[group >> 6 & 63] : '=');
-		put(j, n > 2 ? digits[group & 63] : '=');
+		json_put(j, digits[group >> 18]);
+		json_put(j, digits[group >> 12 & 63]);
+		json_put(j, n > 1 ? digits[group >> 6 & 63] : '=');
+		json_put(j, n > 2 ? digits[group & 63] : '=');
 		n -= n > 2 ? 3 : n;
 	}
-	put(j, '"');
+	json_put(j, '"');
 }
 
 size_t json_line(struct json *j)

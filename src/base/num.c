@@ -13,7 +13,7 @@ static bool is_digit(char c)
 }
 
 /* Reads the digits at *at into *value and leaves *at behind them; an overflow sticks at INT64_MAX. */
-static int digits(const char **at, int64_t *value)
+static int num_digits(const char **at, int64_t *value)
 {
 	int64_t v = 0;
 
@@ -22,7 +22,7 @@ static int digits(const char **at, int64_t *value)
 	for (; is_digit(**at); ++*at) {
 		if (__builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, **at - '0', &v)) {
 			v = INT64_MAX;
-			/* the rest still has to be digits for the word to be a number */
+			/* skipped, not added: the number is too large anyway */
 			*at += strspn(*at, "0123456789");
 			break;
 		}
@@ -43,7 +43,7 @@ int num_parse(const char *word, int64_t min, int64_t max, int64_t *out)
 {
 	int64_t v;
 
-	if (digits(&word, &v) < 0 || *word != '\0')
+	if (num_digits(&word, &v) < 0 || *word != '\0')
 		return -EINVAL;
 	return in_range(v, min, max, out);
 }
@@ -55,11 +55,11 @@ struct decimal {
 	size_t places;
 };
 
-/* Reads one at *at and leaves *at behind it. Returns 0 or -EINVAL. */
+/* Reads a decimal at *at and leaves *at behind it. Returns 0 or -EINVAL. */
 static int read_decimal(const char **at, struct decimal *d)
 {
 	*d = (struct decimal){.whole = 0};
-	if (**at != '.' && digits(at, &d->whole) < 0)
+	if (**at != '.' && num_digits(at, &d->whole) < 0)
 		return -EINVAL;
 	if (**at != '.')
 		return 0;
@@ -69,7 +69,7 @@ static int read_decimal(const char **at, struct decimal *d)
 	return d->places > 0 ? 0 : -EINVAL;
 }
 
-/* The bytes that a fraction of 2 to the power of `shift` stands for. */
+/* The bytes in the fraction of a unit of 2^shift bytes, rounded down. */
 static int64_t fraction_of_size(const struct decimal *d, int shift)
 {
 	double value = 0, scale = 1;
@@ -82,7 +82,7 @@ static int64_t fraction_of_size(const struct decimal *d, int shift)
 	return (int64_t)(value * (double)(INT64_C(1) << shift) / scale);
 }
 
-/* By how many bits a unit shifts, or -1 for what is none. */
+/* The logarithm to base 2 of a unit in bytes, or -1 for an unknown one. */
 static int unit_shift(const char *unit)
 {
 	static const char letters[] = "kmgtKMGT";
@@ -109,7 +109,7 @@ int num_size(const char *word, int64_t min, int64_t max, int64_t *out)
 	return in_range((d.whole << shift) + fraction_of_size(&d, shift), min, max, out);
 }
 
-/* The nanoseconds one of the unit at *at lasts, with *at behind it, or 0 for an unknown one. */
+/* The length of the unit at *at in ns, leaving *at behind it; 0 for an unknown one. */
 static nsec unit_length(const char **at)
 {
 	static const struct {
@@ -131,7 +131,7 @@ static nsec unit_length(const char **at)
 	return 0;
 }
 
-/* `from` and so many units, or NSEC_NEVER. */
+/* `from` plus `d` times `unit`; NSEC_NEVER on overflow. */
 static nsec add_span(nsec from, const struct decimal *d, nsec unit)
 {
 	nsec span, fraction = 0, tenth = unit / 10;
@@ -156,7 +156,7 @@ int num_time(const char *word, nsec *out)
 		if (read_decimal(&word, &d) < 0)
 			return -EINVAL;
 		unit = *word == '\0' && first ? SECOND : unit_length(&word);
-		/* 30s1m is a slip, as 5m5 is */
+		/* units get shorter: 30s1m is an error, and so is 5m5 */
 		if (unit == 0 || unit >= last)
 			return -EINVAL;
 		last = unit;

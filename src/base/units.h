@@ -4,7 +4,7 @@
 
 #include "base/clock.h"
 
-/* Room for any of these words. */
+/* Room for any of these texts, NUL included. */
 #define UNITS_TEXT 32
 
 /* A number of bytes ("512 bytes", "12.3 MiB") in `buf` of UNITS_TEXT bytes; returns `buf`. */

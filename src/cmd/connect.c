@@ -148,7 +148,7 @@ static int run(struct settings *s, struct program *command)
 			children_open(&children);
 			s->session.children = &children;
 		}
-		fd_keep_to_ourselves();
+		fd_close_on_exec();
 	}
 	if (r == 0) {
 		r = loop_open();

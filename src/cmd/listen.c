@@ -261,7 +261,7 @@ static int run(struct settings *s)
 		r = prepare_open(&prepared, s);
 	if (r == 0) {
 		settle_settings(s, &shared);
-		fd_keep_to_ourselves();
+		fd_close_on_exec();
 		r = serve_in_loop(s, &shared, inherited);
 	}
 	prepare_close(&prepared);
