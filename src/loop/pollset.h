@@ -10,7 +10,7 @@
 struct watch {
 	int fd;
 	uint8_t events; /* what it waits for now: FD_IN, FD_OUT, FD_ERROR; FD_NOTHING: not in the set */
-	uint8_t got;    /* what came; the owner clears it */
+	uint8_t got;    /* the events that came; the owner clears it */
 	struct task *task;
 };
 

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/exitcode.h"
@@ -31,7 +30,7 @@ static void note(int signo)
 	errno = saved;
 }
 
-static void drain(struct task *t)
+static void signals_drain(struct task *t)
 {
 	uint64_t sink;
 
@@ -63,7 +62,7 @@ static void handle(const int *which, int n, void (*handler)(int), int flags)
 	sigprocmask(SIG_UNBLOCK, &heard, NULL);
 }
 
-/* Opens what handlers wake the loop through, once. Returns 0 or -errno. */
+/* Opens the eventfd through which handlers wake the loop, once. Returns 0 or -errno. */
 static int open_waker(void)
 {
 	if (waker >= 0)
@@ -71,7 +70,7 @@ static int open_waker(void)
 	waker = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (waker < 0)
 		return -errno;
-	task_init(&drainer, drain);
+	task_init(&drainer, signals_drain);
 	watch_init(&watch, waker, &drainer);
 	return watch_for(&watch, FD_IN);
 }
@@ -91,10 +90,7 @@ bool signals_taken(int signo)
 {
 	if (!noted[signo])
 		return false;
-	/*
-	 * What comes before this line is acted upon by the caller, what comes after it is found the next time.
-	 * Cleared without having been seen, it would be lost.
-	 */
+	/* cleared before the caller acts on it: a signal that comes later sets it again, and is not lost */
 	noted[signo] = 0;
 	return true;
 }
@@ -118,8 +114,6 @@ void signals_die(int signo)
 {
 	sigset_t only;
 
-	/* a command that dumped core has done so itself */
-	setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
 	if (signo == SIGPIPE)
 		sigaction(SIGPIPE, &inherited_pipe, NULL);
 	else
@@ -133,7 +127,7 @@ void signals_die(int signo)
 		_exit(EXIT_SIGNAL + signo);
 }
 
-/* Which signals are ignored is found out once, so that a child has only those to put right. */
+/* Finds the ignored signals, once: signals_default() then resets only those and the caught ones. */
 static void look_at_ignored(void)
 {
 	struct sigaction now;

@@ -1,4 +1,4 @@
-/* Signals as wake-ups: a handler notes the number and wakes the loop; a task finds it in peace. */
+/* Signals as wake-ups: a handler notes the number and wakes the loop; a task acts on it later. */
 #ifndef LOOP_SIGNALS_H
 #define LOOP_SIGNALS_H
 
@@ -9,7 +9,7 @@
 #include "loop/loop.h"
 
 /*
- * Puts signals into a known state, whatever the program has inherited; to be called first.
+ * Sets the actions of signals, whatever they were inherited as. To be called first.
  *
  * SIGTERM, SIGINT and SIGHUP end the program until they are caught otherwise: also when they were inherited as
  * blocked, and also as process 1 of a PID namespace, to which the kernel sends no signal without a handler
@@ -18,22 +18,22 @@
  * SIGCHLD has its default action: ignored, the kernel would reap children, and a process id that is still to be
  * signalled or waited for could belong to another process by then.
  *
- * SIGPIPE and SIGXFSZ are ignored, and what they were is remembered; the write tells the error. SIGPIPE: splice
- * and sendfile know no MSG_NOSIGNAL. SIGXFSZ: a limit of file sizes, setrlimit(2), is a full disk to us, and no
- * reason to die without a word.
+ * SIGPIPE and SIGXFSZ are ignored, so that a write fails with EPIPE or EFBIG; the inherited actions are kept for
+ * signals_die() and signals_fork(). splice(2) has no MSG_NOSIGNAL; a limit of file sizes, setrlimit(2), is
+ * reported as a full disk is.
  */
 void signals_begin(void);
 
 /*
- * From now on the `n` signals in `which` wake `task` in place of their default action. One that was
- * inherited as ignored stays ignored (nohup); one that was blocked is not any more. Returns 0 or -errno.
+ * From now on the `n` signals in `which` wake `task`, the same for all, in place of their default action. One
+ * that was inherited as ignored stays ignored (nohup); one that was blocked is unblocked. Returns 0 or -errno.
  */
 int signals_catch(struct task *task, const int *which, int n);
 
-/* True when `signo` has come since this was last asked. None is lost, whenever it comes. */
+/* True when `signo` has come since the last call; clears that. One that comes meanwhile is found next time. */
 bool signals_taken(int signo);
 
-/* The same, but whoever is to act on it still finds it. */
+/* The same without clearing it: signals_taken() still finds it. */
 bool signals_came(int signo);
 
 /*
@@ -50,12 +50,12 @@ void signals_die(int signo);
  */
 void signals_default(void);
 
-/* Blocks all signals, and puts back what was blocked before. */
+/* Blocks all signals, with the mask from before in *before; restores that mask. */
 void signals_block(sigset_t *before);
 void signals_unblock(const sigset_t *before);
 
 /*
- * fork(2) with all signals at rest meanwhile: the child starts with default actions in place of
+ * fork(2) with all signals blocked meanwhile: the child starts with default actions in place of
  * our handlers and with the inherited mask. Returns as fork does, or -errno.
  */
 pid_t signals_fork(void);

@@ -35,7 +35,7 @@ void task_run_ready(const bool *stop)
 		list_remove(&t->ready);
 		t->run(t);
 	}
-	/* stopped in mid-round: back into the line */
+	/* stopped in mid-round: the rest stays woken */
 	while (!list_empty(&round)) {
 		struct list *node = round.next;
 

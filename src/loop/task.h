@@ -21,7 +21,7 @@ void task_init(struct task *t, void (*run)(struct task *));
 /* Lets `t` run in the next round. */
 void task_wake(struct task *t);
 
-/* Takes back a wake-up; call it before the task's memory goes. */
+/* Takes back a wake-up; call it before the task is freed. */
 void task_stop(struct task *t);
 
 /* True while a woken task waits for its turn. */

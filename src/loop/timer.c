@@ -110,7 +110,7 @@ void timer_wake_due(void)
 {
 	nsec now;
 
-	/* no timer, no look at the clock: a busy relay has none */
+	/* a busy relay has no timer, and saves the call of clock_gettime(2) */
 	if (!root)
 		return;
 	now = clock_now();

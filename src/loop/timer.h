@@ -17,7 +17,7 @@ void timer_init(struct timer *t, struct task *task);
 /* Wakes the task at the moment `when`, in place of any earlier setting; NSEC_NEVER stops it. */
 void timer_set(struct timer *t, nsec when);
 
-/* Stops it; call it before its memory goes. */
+/* Stops it; call it before the timer is freed. */
 void timer_stop(struct timer *t);
 
 /* True when the timer is running and its moment has come by `now`. */
@@ -28,7 +28,7 @@ nsec timer_next(void);
 
 /*
  * Wakes the tasks of all timers whose moment has come. They go on being due (timer_due()) until
- * their owner sets or stops them, but wake nobody a second time.
+ * their owner sets or stops them, but wake their task only once.
  */
 void timer_wake_due(void);
 
