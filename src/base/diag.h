@@ -31,10 +31,10 @@ enum diag_topic {
 void diag_once(enum diag_topic topic, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /*
- * Prints a failure, a step or a detail, in printf(3) style, without newline; "tcptool: " goes before
- * it. Every byte of the result that is not printable ASCII is escaped by escape_message(), so the arguments may
- * hold any bytes; those that a peer has sent go through escape() first. Lines over 1000 bytes are cut.
- * Leaves errno alone.
+ * Prints a failure, a step or a detail, in printf(3) style, without newline; "tcptool: " goes before it.
+ * Every byte of the result that is not printable ASCII is escaped by escape_message(), so the arguments may
+ * hold any bytes; those that a peer has sent go through escape() first. Lines over 1000 bytes are cut. Leaves
+ * errno alone.
  */
 void diag_failure(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void diag_step(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -11,26 +11,29 @@
 /*
  * Sets the actions of signals, whatever they were inherited as. To be called first.
  *
- * SIGTERM, SIGINT and SIGHUP end the program until they are caught otherwise: also when they were inherited as
- * blocked, and also as process 1 of a PID namespace, to which the kernel sends no signal without a handler
+ * SIGTERM, SIGINT and SIGHUP end the program until they are caught otherwise: also when they were inherited
+ * as blocked, and also as process 1 of a PID namespace, to which the kernel sends no signal without a handler
  * (pid_namespaces(7)). Inherited as ignored they stay so (nohup).
  *
- * SIGCHLD has its default action: ignored, the kernel would reap children, and a process id that is still to be
- * signalled or waited for could belong to another process by then.
+ * SIGCHLD has its default action: ignored, the kernel would reap children, and a process id that is still to
+ * be signalled or waited for could belong to another process by then.
  *
- * SIGPIPE and SIGXFSZ are ignored, so that a write fails with EPIPE or EFBIG; the inherited actions are kept for
- * signals_die() and signals_fork(). splice(2) has no MSG_NOSIGNAL; a limit of file sizes, setrlimit(2), is
- * reported as a full disk is.
+ * SIGPIPE and SIGXFSZ are ignored, so that a write fails with EPIPE or EFBIG; the inherited actions are kept
+ * for signals_die() and signals_fork(). splice(2) has no MSG_NOSIGNAL; a limit of file sizes, setrlimit(2),
+ * is reported as a full disk is.
  */
 void signals_begin(void);
 
 /*
  * From now on the `n` signals in `which` wake `task`, the same for all, in place of their default action. One
- * that was inherited as ignored stays ignored (nohup); one that was blocked is unblocked. Returns 0 or -errno.
+ * that was inherited as ignored stays ignored (nohup); one that was blocked is unblocked. Returns 0 or
+ * -errno.
  */
 int signals_catch(struct task *task, const int *which, int n);
 
-/* True when `signo` has come since the last call; clears that. One that comes meanwhile is found next time. */
+/*
+ * True when `signo` has come since the last call; clears that. One that comes meanwhile is found next time.
+ */
 bool signals_taken(int signo);
 
 /* The same without clearing it: signals_taken() still finds it. */

@@ -47,7 +47,7 @@ static int parse_prefix(const char *word, int bits, int *out)
 	return 0;
 }
 
-/* An IPv4-mapped rule says IPv4; a prefix that reaches beyond the mapped block means something else. */
+/* Makes an IPv4-mapped rule the IPv4 rule. -EINVAL: its prefix is shorter than that of the mapped block. */
 static int unmap(struct access_rule *r)
 {
 	struct endpoint e;
@@ -62,7 +62,7 @@ static int unmap(struct access_rule *r)
 	return 0;
 }
 
-/* Only link-local addresses have zones (RFC 4007): of any other such a rule would match nobody. */
+/* Only link-local addresses have zones (RFC 4007): a rule with a zone and another would match no peer. */
 static bool has_idle_zone(const struct endpoint *e)
 {
 	return e->any.sa_family == AF_INET6 && e->v6.sin6_scope_id != 0 &&
@@ -112,7 +112,7 @@ int access_add(struct access_list *l, const char *word)
 	return 0;
 }
 
-/* Adds what stands on one line, if anything does. */
+/* Adds the rule on one line, if there is one. */
 static int add_line(struct access_list *l, char *text)
 {
 	char *end;
@@ -138,7 +138,7 @@ int access_add_file(struct access_list *l, const char *path, int *line)
 		return -errno;
 	while (r == 0 && (length = getline(&text, &room, f)) >= 0) {
 		++*line;
-		/* a line with a NUL byte is not what its author sees */
+		/* a NUL byte would hide the rest of its line */
 		r = strlen(text) < (size_t)length ? -EINVAL : add_line(l, text);
 	}
 	if (r == 0) {
@@ -194,7 +194,7 @@ int access_load(struct access *a, const struct access_settings *s, char *reason,
 	return 0;
 }
 
-static bool matches(const struct access_rule *r, const struct endpoint *peer)
+static bool access_matches(const struct access_rule *r, const struct endpoint *peer)
 {
 	int bits, peer_bits;
 	const unsigned char *rule = address_bytes(&r->base, &bits);
@@ -209,7 +209,7 @@ static bool matches(const struct access_rule *r, const struct endpoint *peer)
 static bool any_matches(const struct access_list *l, const struct endpoint *peer)
 {
 	for (int i = 0; i < l->count; i++)
-		if (matches(&l->rules[i], peer))
+		if (access_matches(&l->rules[i], peer))
 			return true;
 	return false;
 }

@@ -1,9 +1,10 @@
 /*
- * Who may connect: rules on addresses. With an allow list, everybody else is refused; deny always wins.
+ * Access by address: --allow and --deny. With an allow list, all other addresses are refused; deny always
+ * wins.
  *
- * A rule is an address or a prefix in CIDR form (RFC 4632, RFC 4291), read strictly: no leading zeros,
- * no octal or hexadecimal IPv4, no bits beyond the prefix, and an IPv4-mapped IPv6 rule is the IPv4 rule
- * it means. A rule for a link-local address, and no other, may name a %zone and then matches only there.
+ * A rule is an address or a prefix in CIDR form (RFC 4632, RFC 4291), read strictly: no leading zeros, no
+ * octal or hexadecimal IPv4, no bits beyond the prefix, and an IPv4-mapped IPv6 rule is the IPv4 rule it
+ * means. A rule for a link-local address, and no other, may name a %zone and then matches only there.
  */
 #ifndef NET_ACCESS_H
 #define NET_ACCESS_H
@@ -25,7 +26,7 @@ struct access {
 	bool has_allow; /* an allow list was given, even if it is empty */
 };
 
-/* Where the rules come from; the words are the command line's. */
+/* Words of the command line: rules, or the names of files with rules. */
 struct access_words {
 	const char **list;
 	int count;
@@ -48,8 +49,8 @@ int access_add(struct access_list *, const char *word);
 int access_add_file(struct access_list *, const char *path, int *line);
 
 /*
- * Makes *a the rules that `settings` name, in place of those it had. Returns 0, or with *a as it was
- * -EINVAL for a bad rule of the command line or another -errno for a file, and why in `reason`.
+ * Replaces *a by the rules that `settings` name. Returns 0; or leaves *a alone, puts one line into `reason`
+ * and returns -EINVAL for a bad rule on the command line, another -errno for a file.
  */
 int access_load(struct access *a, const struct access_settings *settings, char *reason, size_t size);
 

@@ -93,7 +93,7 @@ static int bind_source(const struct dial *d, int sock, int family)
 
 /*
  * With both ports in the ephemeral range TCP can connect a socket to itself (simultaneous open, RFC
- * 9293, 3.5): nobody is there, yet connect(2) succeeds. To us that is a refusal.
+ * 9293, 3.5): connect(2) succeeds though nothing listens. That counts as a refusal.
  */
 static bool is_self(int sock)
 {
@@ -103,7 +103,7 @@ static bool is_self(int sock)
 	       endpoint_equal(&local, &peer);
 }
 
-/* An attempt has connected: it wins, unless it only found itself. Returns true if it won. */
+/* An attempt has connected: it wins, unless it is connected to itself. Returns true if it won. */
 static bool attempt_connected(struct dial *d, int i)
 {
 	struct dial_attempt *a = &d->attempts[i];
@@ -132,8 +132,8 @@ static bool attempts_under_way(const struct dial *d)
 }
 
 /*
- * An attempt could not begin. If descriptors or memory were lacking, that says nothing of the address:
- * while others are under way, which will give some back, it is only put off.
+ * An attempt could not begin. A lack of descriptors or memory says nothing about the address: while other
+ * attempts are under way, which will give some back, it is put off.
  */
 static void cannot_begin(struct dial *d, int i, int error)
 {
@@ -186,7 +186,7 @@ static bool check_attempt(struct dial *d, int i)
 	a->watch.got = 0;
 	if (getsockopt(a->sock, SOL_SOCKET, SO_ERROR, &error, &length) < 0)
 		error = errno;
-	/* a refusal is ECONNREFUSED: whoever resets has accepted, and may have said something before */
+	/* a refusal is ECONNREFUSED: a peer that resets has accepted, and may have sent something before */
 	reset = error == ECONNRESET || error == EPIPE;
 	if (reset)
 		d->lost = -error;
@@ -197,8 +197,8 @@ static bool check_attempt(struct dial *d, int i)
 }
 
 /*
- * How much a failure tells: what was not even tried is nobody's refusal, and a peer that answered says
- * more than a route that is missing.
+ * Of several failures the one with the highest weight is reported: an attempt without resources (4), a
+ * refusal (3), any other (2), a missing route or address (1).
  */
 static int weight(int error)
 {
@@ -271,7 +271,7 @@ static void begin_race(struct dial *d, nsec now)
 }
 
 /* One step of the look-up. Returns 0 when the race can begin, or -errno. */
-static int look_up(struct dial *d)
+static int dial_look_up(struct dial *d)
 {
 	struct lookup *r = &d->look_up;
 	struct endpoint literal;
@@ -303,8 +303,8 @@ static int look_up(struct dial *d)
 
 /* --- the whole --- */
 
-/* Wakes the task for what only time brings: the end of the dial, or the next address. */
-static void set_timer(struct dial *d)
+/* Sets the timer for the end of the dial or the beginning of the next attempt, whichever is first. */
+static void dial_set_timer(struct dial *d)
 {
 	nsec next = d->until;
 
@@ -319,7 +319,7 @@ static int dial_advance(struct dial *d, nsec now)
 	int r;
 
 	if (d->stage == DIAL_LOOK_UP) {
-		r = look_up(d);
+		r = dial_look_up(d);
 		if (r < 0)
 			return r;
 		begin_race(d, now);
@@ -332,9 +332,9 @@ int dial_step(struct dial *d)
 	nsec now = clock_now();
 	int r = dial_advance(d, now);
 
-	/* what has come is looked at before the time is */
+	/* asked behind the step: what came in time counts, however late it is looked at */
 	if (r == -EAGAIN && now < d->until) {
-		set_timer(d);
+		dial_set_timer(d);
 		return r;
 	}
 	d->out_of_time = r == -EAGAIN;

@@ -20,9 +20,9 @@ struct dial_settings {
 	int family;             /* AF_UNSPEC, or the only one to use: -4, -6 */
 	const char *source;     /* bind to this address first: -s; NULL: none */
 	int64_t source_port;    /* ... and to this port: -p; 0: none */
-	nsec timeout;           /* the budget: -w; 0: none */
-	bool retry;             /* try again while nobody accepts: --retry */
-	nsec retry_for;         /* ... for so long; 0: for ever */
+	nsec timeout;           /* for the look-up and all else until it is connected: -w; 0: none */
+	bool retry;             /* try again while nothing accepts: --retry */
+	nsec retry_for;         /* ... for this time; 0: for ever */
 	nsec retry_interval;    /* the first pause; it grows to a second; 0: 100 ms */
 	struct keepalive keepalive;
 	const struct sockopts *options; /* -O; NULL: none */
@@ -42,9 +42,9 @@ struct dial {
 	/* the outcome */
 	int sock;             /* the connected socket; the caller takes it (and sets -1) */
 	struct endpoint peer; /* the address it reached */
-	int lost;             /* -errno when the peer has reset it since: first read what it had sent */
+	int lost;             /* -errno when the peer has reset it already: read first what it had sent */
 	int error;            /* -errno of the most telling failure, 0 for a failed look-up */
-	bool not_asked;       /* a look-up could not even begin: error tells why */
+	bool not_asked;       /* the look-up could not be started: error tells why */
 	bool out_of_time;     /* `until` has passed */
 	nsec began, looked_up, connected;
 
@@ -63,7 +63,7 @@ struct dial {
 	struct dial_attempt attempts[LOOKUP_MOST];
 };
 
-/* What a dial that is over leaves for reports. */
+/* What reports tell of a dial that has ended. */
 struct dial_record {
 	nsec began, looked_up, connected; /* 0: did not happen */
 	int error;                        /* as struct dial has it */
@@ -78,7 +78,7 @@ struct dial_record {
 /*
  * Starts dialing `host` (a literal or a name) at `port`, until the moment `until` (NSEC_NEVER: none); `task`
  * is woken whenever there is a step to take. Settings, host and task stay the caller's and must outlive the
- * dial. If settings->source is given it is known to be a literal.
+ * dial. settings->source is a literal or NULL.
  */
 void dial_start(struct dial *, const struct dial_settings *, const char *host, uint16_t port, nsec until,
 		struct task *task);

@@ -9,7 +9,7 @@
 
 #include "base/num.h"
 
-/* Splits "fe80::1%eth0" into address and scope. Returns false when there is no such zone. */
+/* The scope id of a zone, which is the name or number of an interface. Returns false if it is neither. */
 static bool parse_zone(const char *zone, uint32_t *scope)
 {
 	int64_t number;
@@ -40,7 +40,7 @@ static bool parse_v6(const char *host, struct endpoint *e)
 	return !zone || parse_zone(zone + 1, &e->v6.sin6_scope_id);
 }
 
-/* A last label that is a number makes old resolvers see an address: such a word is no name. */
+/* inet_aton(3) takes a word whose last label is a number for an address: it is no name. */
 static bool ends_in_number(const char *host, size_t length)
 {
 	const char *label = host + length;
@@ -106,7 +106,7 @@ void endpoint_set(struct endpoint *e, const struct sockaddr *addr, socklen_t len
 	memcpy(&e->any, addr, e->length);
 	if (e->any.sa_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&e->v6.sin6_addr))
 		return;
-	/* one peer, one address: whoever compares addresses must not meet two forms of it */
+	/* one form only, so that rules and limits by address cannot miss the other one */
 	mapped = e->v6;
 	endpoint_any(AF_INET, e);
 	e->v4.sin_port = mapped.sin6_port;

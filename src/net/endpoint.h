@@ -1,4 +1,4 @@
-/* Addresses and ports: parsed strictly, printed one way. */
+/* Addresses and ports: parsed strictly, printed in one form. */
 #ifndef NET_ENDPOINT_H
 #define NET_ENDPOINT_H
 
@@ -40,10 +40,11 @@ enum host_form endpoint_parse(const char *host, struct endpoint *e);
 /* The wildcard address of `family`, AF_INET or AF_INET6, port 0. */
 void endpoint_any(int family, struct endpoint *e);
 
+/* The port, in the byte order of the machine. */
 void endpoint_set_port(struct endpoint *e, uint16_t port);
 uint16_t endpoint_port(const struct endpoint *e);
 
-/* Takes over what accept(2) or getaddrinfo(3) gave; IPv4-mapped IPv6 becomes IPv4. */
+/* Sets *e to an address from accept(2) or getaddrinfo(3); IPv4-mapped IPv6 becomes IPv4. */
 void endpoint_set(struct endpoint *e, const struct sockaddr *addr, socklen_t length);
 
 /* The local or the remote end of a connected socket. Returns 0 or -errno. */
@@ -53,7 +54,7 @@ int endpoint_of_peer(int sock, struct endpoint *e);
 /* The address alone, without port, in `buf` of ENDPOINT_TEXT bytes; returns `buf`. */
 const char *endpoint_text(const struct endpoint *e, char *buf);
 
-/* Same address and port? Same address? */
+/* True for the same address and port; for the same address and any port. */
 bool endpoint_equal(const struct endpoint *a, const struct endpoint *b);
 bool endpoint_same_host(const struct endpoint *a, const struct endpoint *b);
 

@@ -1,14 +1,13 @@
 #include "net/listener.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 
 #include "base/fd.h"
 
-/* For port 0: another program may hold the kernel's pick in the other family. Then pick again. */
+/* For port 0: how often to let the kernel pick, when its pick for one family is taken in the other. */
 #define PICKS_MOST 64
 
 #define INHERITED_FIRST 3 /* SD_LISTEN_FDS_START of sd_listen_fds(3) */
@@ -74,8 +73,9 @@ static int find_addresses(struct listener *l, const struct listen_settings *s,
 }
 
 /*
- * A machine that lacks one of the families can still serve all the addresses it has. Without IPv6, a name
- * may have addresses of it all the same, as localhost often does; one that was asked for as such is missed.
+ * True for an error that says that this machine has no such family: the address is left out. Without IPv6 a
+ * name, such as localhost, may still have an IPv6 address. An address that was given as such is never left
+ * out.
  */
 static bool lacks_family(const struct listen_settings *s, int family, int error)
 {
@@ -117,7 +117,7 @@ static int listen_all(struct listener *l, const struct listen_settings *s)
 {
 	for (int i = 0; i < l->count; i++) {
 		l->failed_at = l->at[i];
-		/* what a listening socket is set to its connections are: one call for all of them */
+		/* accepted connections inherit these options from the listening socket */
 		sockopt_prepare(l->socks[i], &s->keepalive);
 		if (listen(l->socks[i], s->backlog ? (int)s->backlog : SOMAXCONN) < 0)
 			return -errno;
@@ -195,7 +195,7 @@ int listener_watch(struct listener *l, struct task *task, bool on)
 	return 0;
 }
 
-/* accept(2) passes on what went wrong with the connection while it waited: not our failure. */
+/* True for an error of accept(2) that is one of the connection, which ended while it waited. */
 static bool vanished(int error)
 {
 	switch (error) {
@@ -215,8 +215,8 @@ static bool vanished(int error)
 	}
 }
 
-/* accept(2) tells of lacking descriptors even when there is nobody who would need one. Keeps errno. */
-static bool somebody_waits(int from, int error)
+/* False for EMFILE and ENFILE with an empty backlog: accept(2) answers that, too. Keeps errno. */
+static bool connection_waits(int from, int error)
 {
 	struct pollfd p = {.fd = from, .events = POLLIN};
 	bool waits = (error != EMFILE && error != ENFILE) || poll(&p, 1, 0) != 0;
@@ -226,7 +226,7 @@ static bool somebody_waits(int from, int error)
 }
 
 /* Takes a connection from one backlog. Returns its socket or -errno. */
-static int accept_one(int from, struct endpoint *peer)
+static int listener_accept_one(int from, struct endpoint *peer)
 {
 	struct sockaddr_in6 addr;
 	socklen_t length;
@@ -237,7 +237,7 @@ static int accept_one(int from, struct endpoint *peer)
 		sock = accept4(from, (struct sockaddr *)&addr, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	} while (sock < 0 && vanished(errno));
 	if (sock < 0)
-		return somebody_waits(from, errno) ? -errno : -EAGAIN;
+		return connection_waits(from, errno) ? -errno : -EAGAIN;
 	endpoint_set(peer, (struct sockaddr *)&addr, length);
 	return sock;
 }
@@ -245,7 +245,7 @@ static int accept_one(int from, struct endpoint *peer)
 int listener_accept(struct listener *l, struct endpoint *peer)
 {
 	for (int i = 0; i < l->count; i++) {
-		int sock = accept_one(l->socks[l->turn], peer);
+		int sock = listener_accept_one(l->socks[l->turn], peer);
 
 		l->turn = (l->turn + 1) % l->count;
 		if (sock != -EAGAIN)

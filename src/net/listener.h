@@ -25,18 +25,18 @@ struct listener {
 	uint16_t port; /* the one that is listened on */
 	int count;
 	int socks[LISTEN_MOST];
-	int turn; /* whose backlog is looked at first, so that no family starves the other */
+	int turn; /* the socket to accept from next, so that no family starves the other */
 	struct endpoint at[LISTEN_MOST];
 	struct watch watches[LISTEN_MOST];
-	struct endpoint failed_at; /* where it went wrong */
-	int look_up_error; /* an EAI_ code, when it was the name */
-	bool not_asked;    /* the look-up of the name came to no answer, or could not begin */
+	struct endpoint failed_at; /* the address that bind(2) or listen(2) failed for */
+	int look_up_error; /* an EAI_ code, when the look-up failed */
+	bool not_asked;    /* the look-up could not be started, or had no answer in time */
 };
 
 /*
  * Binds and listens on all addresses of `settings`. SO_REUSEADDR is set, as a restarted server needs
  * it. Returns 0 with every socket listening, or -errno with none open: -ENOENT means look_up_error,
- * -ETIMEDOUT that it took too long; anything else happened to the look-up if not_asked, else at failed_at.
+ * -ETIMEDOUT that it took too long; any other is one of starting it if not_asked, else one at failed_at.
  */
 int listener_open(struct listener *, const struct listen_settings *);
 
@@ -50,17 +50,17 @@ int listener_inherit(struct listener *, const struct listen_settings *, int n);
 int listener_watch(struct listener *, struct task *task, bool on);
 
 /*
- * Takes one waiting connection: its socket (non-blocking, close-on-exec, prepared as sockopt_prepare()
- * does), the caller's from now on, and its peer's address; -EAGAIN when none waits; -EMFILE, -ENFILE,
- * -ENOBUFS or -ENOMEM when there is one but the means are lacking; another -errno when the socket itself
- * is useless. One that vanished while it waited is passed over: accept(2).
+ * Takes one waiting connection: its socket (non-blocking, close-on-exec, prepared as sockopt_prepare() does),
+ * the caller's from now on, and its peer's address; -EAGAIN when none waits; -EMFILE, -ENFILE, -ENOBUFS or
+ * -ENOMEM when one waits and descriptors or memory have run out; another -errno when the listening socket
+ * fails. Connections that ended while they waited are skipped: accept(2).
  */
 int listener_accept(struct listener *, struct endpoint *peer);
 
 /* True when a connection waits to be accepted. */
 bool listener_has_waiting(const struct listener *);
 
-/* Closes it; what still waits in the backlog is refused. */
+/* Closes it; the kernel resets what still waits in the backlog. */
 void listener_close(struct listener *);
 
 #endif

@@ -19,8 +19,8 @@
 /* Where the child writes it: its only descriptor beyond the standard three. */
 #define ANSWER_FD 3
 
-/* Adds one address, unless a second line of /etc/hosts only says it again. */
-static void add(struct lookup *r, const struct addrinfo *a)
+/* Adds one address, unless it is there already: /etc/hosts may have it twice. */
+static void lookup_add(struct lookup *r, const struct addrinfo *a)
 {
 	struct endpoint *e = &r->found[r->count];
 
@@ -33,7 +33,7 @@ static void add(struct lookup *r, const struct addrinfo *a)
 	r->count++;
 }
 
-/* Asks the C library and stores what it says. */
+/* Asks the C library and stores the answer. */
 static void ask(struct lookup *r, const char *host, int family)
 {
 	struct addrinfo hints = {.ai_family = family, .ai_socktype = SOCK_STREAM};
@@ -41,16 +41,16 @@ static void ask(struct lookup *r, const char *host, int family)
 
 	r->error = getaddrinfo(host, NULL, &hints, &all);
 	for (struct addrinfo *a = r->error ? NULL : all; a; a = a->ai_next)
-		add(r, a);
+		lookup_add(r, a);
 	if (r->error == 0 && r->count == 0)
 		r->error = EAI_NONAME;
 }
 
 /*
- * The child's whole life: ask, write, end. It must not outlive a parent that was killed; and it must not
- * keep a connection open that the parent closes, nor a port.
+ * The child process: asks, writes the answer, exits. It does not outlive a parent that was killed, and keeps
+ * no connection and no port open that the parent closes.
  */
-static void __attribute__((noreturn)) run_child(const char *host, int family, int fd, pid_t parent)
+static void __attribute__((noreturn)) lookup_child(const char *host, int family, int fd, pid_t parent)
 {
 	struct lookup r;
 
@@ -91,7 +91,7 @@ static int start_child(struct lookup *r, const char *host, int family)
 		return -errno;
 	r->child = signals_fork();
 	if (r->child == 0)
-		run_child(host, family, ends[1], parent);
+		lookup_child(host, family, ends[1], parent);
 	close(ends[1]);
 	if (r->child < 0) {
 		error = (int)r->child;
@@ -137,7 +137,7 @@ int lookup_step(struct lookup *r)
 			continue;
 		if (got < 0 && errno == EAGAIN)
 			return -EAGAIN;
-		/* the child died before it could say anything */
+		/* the child died before it had written the whole answer */
 		r->error = EAI_SYSTEM;
 		r->count = 0;
 		break;
@@ -172,7 +172,7 @@ void lookup_close(struct lookup *r)
 	if (r->watch.task)
 		watch_for(&r->watch, FD_NOTHING);
 	fd_close(&r->fd);
-	/* nothing but the next line reaps the child: until then the process id is its own */
+	/* only the waitpid(2) below reaps the child: until then its process id cannot be another's */
 	kill(r->child, SIGKILL);
 	while (waitpid(r->child, NULL, 0) < 0 && errno == EINTR)
 		continue;

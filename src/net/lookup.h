@@ -1,7 +1,7 @@
 /*
- * Names to addresses without blocking anything. getaddrinfo(3) blocks for as long as it likes, so it
- * runs in a child process: signals and time limits stay ours, and giving up is a kill. (A thread
- * could not be stopped; a resolver library would not follow nsswitch.conf.)
+ * Look-ups of names without blocking. getaddrinfo(3) blocks for an unknown time, so it runs in a child
+ * process, which is killed when the look-up is given up. (A thread could not be stopped; a resolver library
+ * would not follow nsswitch.conf.)
  */
 #ifndef NET_LOOKUP_H
 #define NET_LOOKUP_H
@@ -27,24 +27,27 @@ struct lookup {
 };
 
 /*
- * The host that stands for one that was left out: "localhost", but at this very place in memory. It is not
- * looked up: the loopback addresses are found at once, whatever the files and servers of the name service say.
+ * The host where none was given. It is known by its address in memory, not by its text "localhost", and gives
+ * the loopback addresses without a look-up, whatever /etc/hosts and name servers say.
  */
 extern const char lookup_this_host[];
 
 /*
  * Starts looking up `host` in `family` (AF_UNSPEC: both); `task` is woken as it goes on. Returns 0,
- * or -errno when no process or descriptor can be had: then nothing has been started.
+ * or -errno when there is no process or descriptor for it: then nothing has been started.
  */
 int lookup_start(struct lookup *, const char *host, int family, struct task *task);
 
-/* Returns 0 when error, count and found are there, or -EAGAIN. */
+/* Returns 0 once error, count and found are valid, or -EAGAIN. */
 int lookup_step(struct lookup *);
 
-/* The same in one go, without a loop, waiting until the moment `until` (then error is EAI_AGAIN). */
+/*
+ * The same without a loop: waits for the answer until the moment `until`. Returns 0, -ETIMEDOUT, or another
+ * -errno when it could not be started.
+ */
 int lookup_now(struct lookup *, const char *host, int family, nsec until);
 
-/* Has it been started and not yet come to its end? */
+/* True while the child of a look-up runs. */
 static inline bool lookup_is_under_way(const struct lookup *r)
 {
 	return r->child > 0;
@@ -53,7 +56,7 @@ static inline bool lookup_is_under_way(const struct lookup *r)
 /* Ends the look-up, finished or not. Fine for one that was never started but is all zero. */
 void lookup_close(struct lookup *);
 
-/* getaddrinfo's reason in words. */
+/* The words for an EAI_ code of getaddrinfo(3). */
 const char *lookup_reason(int error);
 
 #endif

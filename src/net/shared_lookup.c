@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* The answer has come, or a part of it: wakes those who wait for it. */
+/* Bytes of the answer have come: when it is whole, wakes the dials that wait for it. */
 static void shared_lookup_run(struct task *task)
 {
 	struct shared_lookup *l = list_entry(task, struct shared_lookup, task);

@@ -11,8 +11,8 @@ struct shared_lookup {
 	const char *host;
 	int family;
 	nsec lasts;   /* how long an answer is used; NSEC_NEVER: for the whole run */
-	bool keeps_failures; /* a name that has no address is not asked for again; set after _init() */
-	bool by_name; /* or it is an address, and there is nothing to ask */
+	bool keeps_failures; /* a failed look-up is an answer, too; set after shared_lookup_init() */
+	bool by_name; /* the host is a name; an address is not looked up */
 	bool asking;
 	struct lookup answer;
 	nsec valid_until;
@@ -42,10 +42,10 @@ const struct lookup *shared_lookup_use(struct shared_lookup *l, struct lookup_wa
 /* Takes `w` out again; harmless when it is not in. */
 void shared_lookup_leave(struct lookup_waiter *w);
 
-/* The addresses have turned out to be of no use: the next dial asks anew. */
+/* None of the addresses could be reached: the next dial asks anew, unless failures are kept. */
 void shared_lookup_forget(struct shared_lookup *l);
 
-/* Ends what is under way; fine for one that is all zero. */
+/* Ends a look-up that is under way; fine for one that is all zero. */
 void shared_lookup_close(struct shared_lookup *l);
 
 #endif

@@ -1,4 +1,4 @@
-/* What every connection's socket is set to: tcp(7), socket(7). */
+/* The options that every connection's socket gets: tcp(7), socket(7). */
 #ifndef NET_SOCKOPT_H
 #define NET_SOCKOPT_H
 
@@ -10,7 +10,7 @@ struct keepalive {
 	int idle, interval, count;
 };
 
-/* Those used when nothing is said: a peer that is gone is noticed after two minutes. */
+/* Without --keepalive: a dead peer is noticed after 60 + 6 * 10 seconds. */
 #define KEEPALIVE_DEFAULT ((struct keepalive){false, 60, 10, 6})
 
 /*
@@ -21,7 +21,7 @@ int keepalive_parse(const char *word, struct keepalive *k);
 
 /*
  * Prepares a connection: keepalive as `k` says, Nagle's delay off, urgent data kept in the stream.
- * Nothing here can fail for a reason the user could mend, so nothing is reported.
+ * No failure of these calls is one that a user could mend, so none is reported.
  */
 void sockopt_prepare(int sock, const struct keepalive *k);
 

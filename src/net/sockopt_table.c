@@ -16,7 +16,7 @@
 #endif
 
 enum type {
-	SWITCH, /* 1 unless =0 is said */
+	SWITCH, /* 1 unless =0 is given */
 	NUMBER,
 	SIZE,
 	SECONDS,
@@ -29,7 +29,7 @@ enum type {
 static const char *const type_names[] = {"[=0]",   "=NUMBER", "=SIZE", "=TIME",
 					 "=TIME",  "=NUMBER", "=NAME", ""};
 
-/* What the limits of a range count. */
+/* The units in which a range is given. */
 static const char *const units[] = {"", "", " bytes", " s", " ms", "", "", ""};
 
 struct sockopt_row {
@@ -42,8 +42,8 @@ struct sockopt_row {
 };
 
 /*
- * TCP_FASTOPEN_CONNECT is not among them: with a cookie from before, connect(2) succeeds without having sent
- * anything, and nobody could tell any more who accepts connections.
+ * TCP_FASTOPEN_CONNECT is not among them: with a cookie from an earlier connection, connect(2) succeeds
+ * without having sent anything, and --retry and --check could not tell whether the peer accepts.
  */
 static const struct sockopt_row table[] = {
 	{"congestion", TEXT, IPPROTO_TCP, TCP_CONGESTION, 0, 0, 0, 0, "congestion control algorithm"},
@@ -81,7 +81,7 @@ static const struct sockopt_row table[] = {
 
 #define ROWS (sizeof table / sizeof *table)
 
-static const struct sockopt_row *find(const char *name, size_t length)
+static const struct sockopt_row *sockopt_find(const char *name, size_t length)
 {
 	for (size_t i = 0; i < ROWS; i++)
 		if (strlen(table[i].name) == length && memcmp(table[i].name, name, length) == 0)
@@ -132,7 +132,7 @@ static int parse_value(const struct sockopt_row *row, const char *word, struct s
 	}
 }
 
-/* What an option's numbers may be, in words, in `buf`; returns `buf`. */
+/* The range of a row's values in words, in `buf`; returns `buf`. */
 static const char *range_words(const struct sockopt_row *row, char *buf, size_t size)
 {
 	if (row->type == SWITCH)
@@ -145,7 +145,7 @@ static const char *range_words(const struct sockopt_row *row, char *buf, size_t 
 int sockopt_parse(const char *word, struct sockopt *out, char *reason, size_t size)
 {
 	size_t length = strcspn(word, "=");
-	const struct sockopt_row *row = find(word, length);
+	const struct sockopt_row *row = sockopt_find(word, length);
 	char range[64];
 
 	if (!row)

@@ -35,7 +35,10 @@ int sockopt_parse(const char *word, struct sockopt *out, char *reason, size_t si
  */
 int sockopts_set(int sock, int family, const struct sockopts *, const char **failed);
 
-/* Tries all of them on a socket that is thrown away: what the kernel refuses is known before any peer is. */
+/*
+ * Sets all of them on a socket that is closed again, so that a refusal is known before there is a connection.
+ * Returns as sockopts_set(), and 0 for a family that this machine does not have.
+ */
 int sockopts_try(int family, const struct sockopts *, const char **failed);
 
 /* The protocol for socket(2): IPPROTO_MPTCP when that was asked for, else 0. */

@@ -40,7 +40,7 @@ bool tcpinfo_closed(int sock)
 
 bool tcpinfo_forgotten(const struct tcpinfo *i)
 {
-	/* every connection has measured its handshake, or else something has been acknowledged since */
+	/* a connection has the rtt of its handshake, or something has been acknowledged since */
 	return i->state == STATE_CLOSED && i->rtt_us == 0 && i->bytes_acked == 0 && i->bytes_received == 0;
 }
 
