@@ -1,4 +1,4 @@
-/* An outbox: text on its way through a stream that does not always take it. */
+/* An outbox: bytes that wait until a stream takes them. */
 #ifndef STREAM_OUTBOX_H
 #define STREAM_OUTBOX_H
 
@@ -23,7 +23,7 @@ int outbox_print(struct outbox *, const char *format, ...) __attribute__((format
  */
 int outbox_send(struct outbox *, struct stream *s);
 
-/* Bytes that wait. */
+/* How many bytes wait. */
 size_t outbox_left(const struct outbox *);
 
 /* Frees the text; what was not sent is dropped. */

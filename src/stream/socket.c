@@ -6,27 +6,27 @@
 
 #include "stream/stream.h"
 
-static struct stream_socket *outer(struct stream *s)
+static struct stream_socket *sock_outer(struct stream *s)
 {
 	return (struct stream_socket *)(void *)s;
 }
 
-/* The answer to a call that has failed. That the connection is lost is told only once: it is kept. */
+/* -errno of a call that has failed. The kernel reports the loss of a connection only once: it is kept. */
 static int failure(struct stream *s)
 {
 	int error = -errno;
 
-	if (stream_is_lost(error) && !outer(s)->lost)
-		outer(s)->lost = error;
+	if (stream_is_lost(error) && !sock_outer(s)->lost)
+		sock_outer(s)->lost = error;
 	return error;
 }
 
 /*
- * Reading finds nothing more: because of the peer's FIN (0), or because the connection is lost (-errno)?
- * The kernel may have told that before: to a write, to SO_ERROR, or in vain, to a splice(2) that had moved
- * some bytes. A read then finds 0. But a loss ends both halves (POLLHUP), while a FIN ends one, and the other
- * lasts until we shut it. A loss that is still to be told (POLLERR) though reading finds 0, or that was told
- * as EPIPE, came behind the FIN: so tcp_reset() of Linux.
+ * recv(2) has returned 0: for the peer's FIN (answer 0), or for the loss of the connection (answer -errno)?
+ * The kernel reports a loss once, to a write, to SO_ERROR, or not at all (after a splice(2) that had moved
+ * some bytes before); then recv(2) returns 0. But a loss ends both halves (POLLHUP), while a FIN ends one,
+ * and the other lasts until we shut it down. A loss that was reported as EPIPE, or is still pending (POLLERR)
+ * though recv(2) returns 0, came after the FIN: tcp_reset() of Linux.
  */
 static int input_end(const struct stream_socket *s)
 {
@@ -47,7 +47,7 @@ static ssize_t sock_read(struct stream *s, void *buf, size_t n)
 		got = recv(s->rfd, buf, n, MSG_DONTWAIT);
 	while (got < 0 && errno == EINTR);
 	if (got == 0)
-		return input_end(outer(s));
+		return input_end(sock_outer(s));
 	return got < 0 ? failure(s) : got;
 }
 
@@ -64,8 +64,8 @@ static ssize_t sock_write(struct stream *s, const void *buf, size_t n)
 static int sock_shut(struct stream *s)
 {
 	if (shutdown(s->wfd, SHUT_WR) == 0)
-		outer(s)->shut = true;
-	/* not connected any more: the peer's reset came first, and reading will tell of it */
+		sock_outer(s)->shut = true;
+	/* not connected: the peer's reset came first, and a read reports it */
 	else if (errno != ENOTCONN)
 		return -errno;
 	return 0;

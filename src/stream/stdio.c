@@ -2,14 +2,14 @@
  * Inherited descriptors as a stream.
  *
  * O_NONBLOCK belongs to the open file description, which the shell and our neighbours in a pipeline
- * share: setting it would change their terminal, and taking it back at the end is no cure, since
- * SIGKILL leaves no end. So each kind of descriptor is kept from blocking in a way of its own:
+ * share: setting it would change their terminal, and after SIGKILL it could not be taken back. So each
+ * kind of descriptor is kept from blocking in a way of its own:
  *
  *   plain   regular files and memory devices never block
  *   nowait  pipes: preadv2(2) and pwritev2(2) with RWF_NOWAIT
  *   socket  MSG_DONTWAIT
  *   plain   terminals, opened anew through /proc, non-blocking: a description of our own
- *   polled  whatever refuses all that: poll(2) first, then no more than a ready pipe must take
+ *   polled  anything else: poll(2) first, then no more bytes than surely fit
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -31,7 +31,7 @@
 #define RWF_NOWAIT 0x00000008 /* linux/fs.h */
 #endif
 
-static struct stream_stdio *outer(struct stream *s)
+static struct stream_stdio *fd_outer(struct stream *s)
 {
 	return (struct stream_stdio *)(void *)s;
 }
@@ -49,7 +49,7 @@ static ssize_t nowait(long number, int fd, void *bytes, size_t n)
 	return syscall(number, fd, &iov, 1L, -1L, -1L, RWF_NOWAIT);
 }
 
-/* True for what a kernel or a file answers that does not know RWF_NOWAIT. */
+/* True for the errors of a kernel or a file that does not know RWF_NOWAIT. */
 static bool refuses_nowait(void)
 {
 	return errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL || errno == ESPIPE;
@@ -83,7 +83,7 @@ static ssize_t read_once(struct stream_stdio *s, void *buf, size_t n)
 
 static ssize_t fd_read(struct stream *stream, void *buf, size_t n)
 {
-	struct stream_stdio *s = outer(stream);
+	struct stream_stdio *s = fd_outer(stream);
 	ssize_t got;
 
 	if (stream->rkind == FD_NONE && stream->rfd < 0)
@@ -91,7 +91,7 @@ static ssize_t fd_read(struct stream *stream, void *buf, size_t n)
 	do
 		got = read_once(s, buf, n);
 	while (got < 0 && errno == EINTR);
-	/* the master of a pseudo-terminal learns so that the other side has closed it: pty(7) */
+	/* EIO from the master of a pseudo-terminal is its end: the other side has closed it */
 	if (got < 0 && errno == EIO && stream->rkind == FD_TERMINAL && s->reopened_in < 0)
 		return 0;
 	return got < 0 ? -errno : got;
@@ -116,8 +116,8 @@ static ssize_t write_once(struct stream_stdio *s, const void *buf, size_t n)
 			return -1;
 		}
 		/*
-		 * So much fits without waiting into a pipe that poll calls writable: pipe(7). A terminal,
-		 * which is polled when it is another user's, promises only that there is some room.
+		 * A pipe that poll(2) calls writable takes PIPE_BUF bytes: pipe(7). A terminal, which is
+		 * polled when it cannot be opened anew, is sure to take one.
 		 */
 		most = s->stream.wkind == FD_TERMINAL ? 1 : PIPE_BUF;
 		n = n < most ? n : most;
@@ -137,14 +137,14 @@ static ssize_t fd_write(struct stream *stream, const void *buf, size_t n)
 	if (stream->wkind == FD_NONE && stream->wfd < 0)
 		return (ssize_t)n;
 	do
-		put = write_once(outer(stream), buf, n);
+		put = write_once(fd_outer(stream), buf, n);
 	while (put < 0 && errno == EINTR);
 	return put < 0 ? -errno : put;
 }
 
 static int fd_shut(struct stream *stream)
 {
-	struct stream_stdio *s = outer(stream);
+	struct stream_stdio *s = fd_outer(stream);
 	int out = s->out, r;
 
 	if (s->keep_out || out < 0)
@@ -155,7 +155,7 @@ static int fd_shut(struct stream *stream)
 	stream->wkind = FD_NONE;
 	s->out = -1;
 	fd_close(&s->reopened_out);
-	/* close(2) may be the first to tell of a full disk; only then may another take the number */
+	/* close(2) may be the first call to report a full disk; then /dev/null takes the number */
 	r = close(out) < 0 && errno != EINTR ? -errno : 0;
 	fd_make_null(out);
 	return r;
@@ -171,13 +171,13 @@ static int fd_explain(const struct stream *s, enum stream_half half, int error, 
 
 static void fd_close_views(struct stream *stream)
 {
-	struct stream_stdio *s = outer(stream);
+	struct stream_stdio *s = fd_outer(stream);
 
 	fd_close(&s->reopened_in);
 	fd_close(&s->reopened_out);
 }
 
-/* Opening the master of a pseudo-terminal anew would make another terminal. */
+/* True for the master of a pseudo-terminal: opening it anew would make another terminal. */
 static bool is_terminal_master(int fd)
 {
 	unsigned number;
@@ -185,7 +185,7 @@ static bool is_terminal_master(int fd)
 	return ioctl(fd, TIOCGPTN, &number) == 0;
 }
 
-/* A description of our own for what is behind `fd`, non-blocking, or -1. */
+/* Opens the file behind `fd` anew, non-blocking, with an open file description of our own; -1: it failed. */
 static int reopen(int fd, int mode)
 {
 	char path[sizeof "/proc/self/fd/" + 3 * sizeof fd];
@@ -196,7 +196,7 @@ static int reopen(int fd, int mode)
 	return open(path, mode | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 }
 
-/* Finds the way for a half of kind `kind`; a terminal's new view goes to *view. */
+/* Chooses the way for a half of kind `kind`; *view gets the descriptor of a terminal opened anew. */
 static enum stream_stdio_way choose_way(enum fd_kind kind, int fd, int mode, int *view)
 {
 	switch (kind) {
@@ -215,8 +215,8 @@ static enum stream_stdio_way choose_way(enum fd_kind kind, int fd, int mode, int
 }
 
 /*
- * What splice(2) moves without waiting when it is told so. An inherited socket is not among them: if
- * it is a blocking one, the call waits in spite of SPLICE_F_NONBLOCK.
+ * True for what splice(2) moves without waiting under SPLICE_F_NONBLOCK. False for an inherited socket: if it
+ * is a blocking one, the call waits in spite of the flag.
  */
 static bool never_waits(enum fd_kind kind)
 {

@@ -25,7 +25,7 @@ int stream_explain(const struct stream *s, enum stream_half half, int error, cha
 {
 	if (s->ops->explain)
 		return s->ops->explain(s, half, error, words, size);
-	/* EPIPE is how a reset shows itself to a write that comes after it */
+	/* a write after a reset fails with EPIPE: the reset is the reason */
 	snprintf(words, size, "%s", strerror(error == -EPIPE ? ECONNRESET : -error));
 	return exitcode_for(error, EXIT_LOST);
 }

@@ -1,12 +1,12 @@
 /*
  * A stream is one end of a conversation: a socket, a pair of descriptors, a TLS connection. It has a half
- * that is read and a half that is written, and it never blocks. Streams stack: one that transforms bytes
- * (a trace, TLS) owns the stream below it and closes it.
+ * that is read and a half that is written, and it never blocks. Streams stack: one that transforms bytes (a
+ * trace, TLS) owns the stream below it and closes it.
  *
  * An operation that cannot go on answers -EAGAIN, and rwait or wwait then says which event on rfd or wfd is
- * worth another try. For most streams that is the obvious one; TLS may have to write before it can read. So
- * the direction is data, and no caller knows TLS. A stream may also hold bytes that it has read ahead: then
- * no event of the descriptor tells of them, and `pending` does.
+ * worth another try. For most streams that is FD_IN to read and FD_OUT to write; TLS may have to write before
+ * it can read. So the direction is data, and no caller knows TLS. A stream may also hold bytes that it has
+ * read ahead: then no event of the descriptor tells of them, and `pending` does.
  */
 #ifndef STREAM_STREAM_H
 #define STREAM_STREAM_H
@@ -28,8 +28,8 @@ struct stream_ops {
 	/* Writes up to `n` bytes (n > 0); returns how many were taken, or -errno. */
 	ssize_t (*write)(struct stream *, const void *buf, size_t n);
 	/*
-	 * Ends the written half so that its reader sees end-of-file; 0, or -errno: -EAGAIN, call again. Once it
-	 * has answered 0 it does so again.
+	 * Ends the written half so that its reader sees end-of-file; 0, or -errno: -EAGAIN, call again. Once
+	 * it has answered 0 it does so again.
 	 */
 	int (*shut)(struct stream *);
 	/*
@@ -55,7 +55,7 @@ struct stream {
 			       * without ever waiting: see carrier.h */
 };
 
-/* Has the stream bytes, an end or an error to give that no event of its descriptor will tell of? */
+/* True when a read has bytes, an end or an error to return that no event of the descriptor announces. */
 bool stream_pending(const struct stream *);
 
 /*
@@ -71,22 +71,22 @@ bool stream_is_crossed(const struct stream *);
 int stream_explain(const struct stream *s, enum stream_half half, int error, char *words, size_t size);
 
 /*
- * True for what writing answers when the connection is no more: reading then comes to its end, too, and what
- * was received before may still be had. Any other failure to write is one of this machine.
+ * True for the errors of a lost connection (EPIPE, ECONNRESET, ETIMEDOUT): what was received before can still
+ * be read. Any other failure to write is one of this machine.
  */
 bool stream_is_lost(int error);
 
 /* A connected, non-blocking TCP socket. The stream owns it; ending the written half is a FIN. */
 struct stream_socket {
 	struct stream stream;
-	int lost;  /* -errno with which the kernel has told first that the connection is lost; 0: not yet */
+	int lost;  /* the first -errno by which the kernel has reported the loss of the connection; 0: none */
 	bool shut; /* we have ended the written half */
 };
 
 /*
- * Makes `s` the stream of `sock`. `lost` is 0, or the -errno with which the kernel has told already
- * that the connection is lost. However that happens, and whichever call is told of it first: behind what was
- * received reading finds an error and no end-of-file, unless the peer's FIN had come before.
+ * Makes `s` the stream of `sock`. `lost` is 0, or the -errno by which the kernel has already reported the
+ * loss of the connection. Behind what was received before a loss, a read returns an error and not 0, to
+ * whichever call the kernel has reported it, unless the peer's FIN had come first.
  */
 void stream_socket_open(struct stream_socket *s, int sock, int lost);
 
