@@ -5,18 +5,18 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-/* So much crosses in a copy before it is worth a pipe: what is small never pays for one. */
+/* The bytes that a copy moves before a pipe is leased: less does not pay for one. */
 #define WORTH_A_PIPE ((uint64_t)128 * 1024)
 
-/* The kernel can move bytes from one of these to the other in a single call. */
+/* True when one splice(2) moves bytes from `from` to `to`. */
 static bool is_straight(enum fd_kind from, enum fd_kind to)
 {
 	return (from == FD_PIPE && to == FD_SOCKET) || (from == FD_SOCKET && to == FD_PIPE);
 }
 
 /*
- * ... or, from one of these to the other, by way of a pipe. A regular file is not a destination: the
- * kernel copies there anyway, so a large buffer does as well, and O_APPEND files would be refused.
+ * True when two splice(2) move them by way of a pipe. A regular file is not a destination: the kernel
+ * copies there anyway, so a large buffer is as fast, and O_APPEND files would be refused.
  */
 static bool is_by_pipe(enum fd_kind from, enum fd_kind to)
 {
@@ -44,7 +44,7 @@ const struct carrier *carrier_choose(const struct flow *f)
 	return &carrier_copy;
 }
 
-/* What a kernel answers that does not move bytes this way, or not here; a copy will tell the truth. */
+/* Errors of splice(2) after which a copy is tried: it works, or fails with the error to report. */
 static bool is_refusal(int error)
 {
 	switch (error) {
@@ -74,7 +74,7 @@ ssize_t carrier_move(int from, int to, size_t n)
 	return is_refusal(errno) ? CARRIER_REFUSED : -errno;
 }
 
-/* Bytes have come that nobody has read yet. */
+/* True when received bytes wait to be read. */
 static bool has_more(int sock)
 {
 	char byte;
@@ -83,10 +83,10 @@ static bool has_more(int sock)
 }
 
 /*
- * What looks like the end of a socket is left to a copy: the stream alone knows whether it is one, or a
- * failure that was told before. And splice(2) stops in front of an urgent byte, and once the peer has ended
- * or reset the connection it takes that place for the end of all. A copy reads on; a failure is kept for
- * then, since a socket tells of it only once.
+ * The end of a socket is left to a copy: only the stream's read tells a FIN from a loss that was reported
+ * before. And splice(2) stops in front of an urgent byte: once the peer has ended or reset the connection, it
+ * reports that end there, with bytes behind it. A copy reads them; the error is kept, since a socket reports
+ * it once.
  */
 ssize_t carrier_take(struct flow *f, int to, size_t n)
 {
@@ -100,7 +100,7 @@ ssize_t carrier_take(struct flow *f, int to, size_t n)
 	return CARRIER_REFUSED;
 }
 
-/* Ready and yet nothing moved, so often in a row: not a coincidence any more. */
+/* Calls in a row that moved nothing though both sides were ready: then it is no coincidence. */
 #define DOUBTS_MOST 3
 
 bool carrier_doubts(struct flow *f)

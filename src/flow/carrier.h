@@ -7,7 +7,7 @@
  *
  * None of the carriers ever waits in the kernel. splice(2) needs two things for that: SPLICE_F_NONBLOCK
  * on the call and, for a socket, O_NONBLOCK on its description; with a blocking socket the call waits in
- * spite of the flag, and holds the lock of the pipe meanwhile, so that nobody can read what is in it.
+ * spite of the flag, and holds the lock of the pipe meanwhile, so that the pipe cannot be read.
  */
 #ifndef FLOW_CARRIER_H
 #define FLOW_CARRIER_H
@@ -23,18 +23,18 @@ struct carrier {
 	const char *name;
 	/*
 	 * Takes up to `most` bytes from the source: their count, 0 when it has ended, or -errno. -EAGAIN sets
-	 * flow->waits; other errors may set flow->culprit. `source_empty` tells that another fill would
+	 * flow->waits; other errors may set flow->culprit. Sets flow->source_empty when another fill would
 	 * find nothing yet. CARRIER_REFUSED: nothing was taken.
 	 */
 	ssize_t (*fill)(struct flow *, size_t most);
 	/* Gives held bytes to the destination: their count, or -errno. -EAGAIN sets flow->waits. */
 	ssize_t (*drain)(struct flow *);
 	/*
-	 * Brings what is held into flow->buffer, for the copying carrier, and gives back what it was held in.
-	 * Returns 0, or -errno with all as it was.
+	 * Moves held bytes into flow->buffer, for carrier_copy, and returns the pipe that held them. Returns
+	 * 0, or -errno with all as it was.
 	 */
 	int (*rescue)(struct flow *);
-	/* Gives back what is on loan; bytes that may still be held are dropped. */
+	/* Returns the leased buffer or pipe; bytes that are held are dropped. */
 	void (*release)(struct flow *);
 };
 
@@ -57,15 +57,19 @@ const struct carrier *carrier_choose(const struct flow *);
 ssize_t carrier_move(int from, int to, size_t n);
 
 /*
- * The same from the source of the flow to `to`. The end of a socket is CARRIER_REFUSED, for the stream to
- * say what it is; so are bytes that splice(2) does not take, and flow->lost is what comes behind them.
+ * carrier_move() from the source of the flow to `to`. The end of a socket is CARRIER_REFUSED, so that a read
+ * tells FIN from loss; so are bytes that splice(2) does not take, and flow->lost then has the error behind
+ * them.
  */
 ssize_t carrier_take(struct flow *, int to, size_t n);
 
-/* Counts that nothing moved though all looked ready; true: so often that it must be a refusal. */
+/* Counts a call that moved nothing though both sides were ready; true at the third in a row: a refusal. */
 bool carrier_doubts(struct flow *);
 
-/* `side` was not ready: waits for it, -EAGAIN; or CARRIER_REFUSED where splice(2) alone says so. */
+/*
+ * After EAGAIN because of `side`: sets flow->waits and returns -EAGAIN; or CARRIER_REFUSED when poll(2) has
+ * called that side ready for the third time in a row.
+ */
 ssize_t carrier_wait(struct flow *, enum flow_sides side);
 
 #endif

@@ -6,22 +6,22 @@
 
 #define CHUNK_BYTES ((size_t)256 * 1024)
 
-/* Without memory for a buffer it asks again after this time. */
+/* The pause before another try to get memory for a buffer. */
 #define LEASE_PAUSE (10 * NSEC_PER_MSEC)
 
-/* Only what can block is worth waiting for; a short read of a file is just its end drawing near. */
+/* False for what never blocks: a short read of a file only means that its end is near. */
 static bool can_block(enum fd_kind kind)
 {
 	return kind != FD_FILE && kind != FD_MEMORY && kind != FD_NONE;
 }
 
 /* A file is written best in large pieces; elsewhere a buffer that stays in the cache is better. */
-static size_t chunk(const struct flow *f)
+static size_t copy_chunk(const struct flow *f)
 {
 	return f->dst->wkind == FD_FILE ? LEASE_BYTES : CHUNK_BYTES;
 }
 
-/* Filters double what they map at most, and there are two that may: so a read leaves this much room. */
+/* A map at most doubles its bytes, and a flow has two at most: what a read of this size becomes fits. */
 #define MAPPED_BYTES (LEASE_BYTES / 4)
 
 static bool any_maps(const struct flow *f)
@@ -36,7 +36,7 @@ static bool any_maps(const struct flow *f)
  * Maps the `n` bytes at the upper half of the buffer down to its beginning; between two filters they move
  * up again. Since each of them at most doubles, it never writes over what it has still to read.
  */
-static size_t map(struct flow *f, size_t n)
+static size_t copy_map(struct flow *f, size_t n)
 {
 	unsigned char *low = f->buffer->bytes, *high = low + LEASE_BYTES / 2;
 	bool first = true;
@@ -52,8 +52,8 @@ static size_t map(struct flow *f, size_t n)
 	return n;
 }
 
-/* What filters have to say themselves goes first. Returns how much it is. */
-static size_t inject(struct flow *f)
+/* Puts bytes of a filter's own into the buffer, of the first that has some. Returns how many. */
+static size_t copy_inject(struct flow *f)
 {
 	for (struct filter *i = f->filters; i; i = i->next) {
 		size_t n = i->ops->inject ? i->ops->inject(i, f->buffer->bytes, LEASE_BYTES) : 0;
@@ -64,7 +64,7 @@ static size_t inject(struct flow *f)
 	return 0;
 }
 
-/* Memory has run out. It is short for as long as others have it; if none have, it will stay so. */
+/* Memory has run out: waits while other flows have buffers on loan, else returns -ENOMEM. */
 static ssize_t wait_for_buffer(struct flow *f)
 {
 	if (!lease_is_worth_waiting())
@@ -76,7 +76,7 @@ static ssize_t wait_for_buffer(struct flow *f)
 static ssize_t copy_fill(struct flow *f, size_t most)
 {
 	bool maps = any_maps(f);
-	size_t wanted = maps ? MAPPED_BYTES : chunk(f);
+	size_t wanted = maps ? MAPPED_BYTES : copy_chunk(f);
 	ssize_t got;
 
 	if (!f->buffer)
@@ -86,7 +86,7 @@ static ssize_t copy_fill(struct flow *f, size_t most)
 	if (wanted > lease_share())
 		wanted = lease_share();
 	f->at = 0;
-	f->held = (uint32_t)inject(f);
+	f->held = (uint32_t)copy_inject(f);
 	if (f->held > 0)
 		return (ssize_t)f->held;
 	if (most < wanted)
@@ -96,15 +96,15 @@ static ssize_t copy_fill(struct flow *f, size_t most)
 		f->waits = FLOW_SRC;
 	if (got <= 0)
 		return got;
-	f->held = (uint32_t)(maps ? map(f, (size_t)got) : (size_t)got);
+	f->held = (uint32_t)(maps ? copy_map(f, (size_t)got) : (size_t)got);
 	/* a short read has emptied the source: asking again at once would be one call in vain */
 	f->source_empty = (size_t)got < wanted && can_block((enum fd_kind)f->src->rkind) &&
 			  !stream_pending(f->src);
 	return got;
 }
 
-/* How much of what is held the gates let go now; 0 when they hold all of it back. */
-static size_t portion(struct flow *f)
+/* How many of the held bytes the gates let go now; 0: none. */
+static size_t copy_portion(struct flow *f)
 {
 	size_t n = f->held;
 	nsec now = f->filters ? clock_now() : 0;
@@ -118,7 +118,7 @@ static size_t portion(struct flow *f)
 static ssize_t copy_drain(struct flow *f)
 {
 	const unsigned char *bytes = f->buffer->bytes + f->at;
-	size_t n = portion(f);
+	size_t n = copy_portion(f);
 	ssize_t put = n > 0 ? f->dst->ops->write(f->dst, bytes, n) : -EAGAIN;
 
 	if (put == -EAGAIN && n > 0)

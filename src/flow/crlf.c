@@ -1,6 +1,6 @@
 #include "flow/filter.h"
 
-static size_t map(struct filter *f, const unsigned char *in, size_t n, unsigned char *out)
+static size_t crlf_map(struct filter *f, const unsigned char *in, size_t n, unsigned char *out)
 {
 	struct filter_crlf *c = (struct filter_crlf *)(void *)f;
 	unsigned char *at = out;
@@ -16,7 +16,7 @@ static size_t map(struct filter *f, const unsigned char *in, size_t n, unsigned 
 
 void filter_crlf_init(struct filter_crlf *c)
 {
-	static const struct filter_ops ops = {.name = "crlf", .map = map};
+	static const struct filter_ops ops = {.name = "crlf", .map = crlf_map};
 
 	*c = (struct filter_crlf){.filter.ops = &ops};
 }

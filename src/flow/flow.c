@@ -5,7 +5,10 @@
 #include "flow/carrier.h"
 #include "flow/pacing.h"
 
-/* Rounds of one fill or drain in a step: with the largest buffer that is 16 MiB. */
+/*
+ * Fills and drains in one step, for fairness. Of the largest pieces, 1 MiB, a copy to a file then moves 16,
+ * and splice(2) between a pipe and a socket 32.
+ */
 #define FAIR_ROUNDS 32
 
 void flow_init(struct flow *f, struct stream *src, struct stream *dst)
@@ -13,24 +16,24 @@ void flow_init(struct flow *f, struct stream *src, struct stream *dst)
 	*f = (struct flow){.src = src, .dst = dst, .carrier = &carrier_copy};
 }
 
-static bool fail(struct flow *f, ssize_t error, enum flow_sides culprit)
+static bool flow_fail(struct flow *f, ssize_t error, enum flow_sides culprit)
 {
 	f->error = (int16_t)error;
-	/* a carrier that reads and writes in one knows better */
+	/* carrier_splice, which reads and writes in one call, has told the side already */
 	if (f->culprit == FLOW_NEITHER)
 		f->culprit = (uint8_t)culprit;
 	f->state = FLOW_FAILED;
 	return false;
 }
 
-/* The kernel will not go on carrying: what it holds is brought into a buffer, and copying goes on. */
-static bool fall_back(struct flow *f)
+/* The kernel refuses to go on: held bytes are moved into a buffer, and a copy goes on from there. */
+static bool flow_fall_back(struct flow *f)
 {
 	int r = f->carrier->rescue(f);
 
 	f->culprit = FLOW_NEITHER;
 	if (r < 0)
-		return fail(f, r, FLOW_SRC);
+		return flow_fail(f, r, FLOW_SRC);
 	f->refused = true;
 	f->source_empty = false;
 	f->carrier = &carrier_copy;
@@ -38,19 +41,19 @@ static bool fall_back(struct flow *f)
 }
 
 /* Gives held bytes on. Returns false when the flow has to wait or is over. */
-static bool drain(struct flow *f)
+static bool flow_drain(struct flow *f)
 {
 	ssize_t put = f->carrier->drain(f);
 
 	if (put == CARRIER_REFUSED)
-		return fall_back(f);
+		return flow_fall_back(f);
 	if (put < 0 && put != -EAGAIN)
-		return fail(f, put, FLOW_DST);
+		return flow_fail(f, put, FLOW_DST);
 	return put >= 0;
 }
 
-/* Nothing is held: time to take the carrier that suits best now. */
-static void choose(struct flow *f)
+/* Nothing is held: takes the carrier that is best now. */
+static void flow_choose(struct flow *f)
 {
 	const struct carrier *better = carrier_choose(f);
 
@@ -75,8 +78,8 @@ static size_t admitted(struct flow *f)
 	return quota;
 }
 
-/* `n` bytes have been taken. Each filter hears how many they are at its place: a map makes others of them. */
-static void took(struct flow *f, size_t n)
+/* Tells the filters that `n` bytes have been taken; those behind a map, how many are held. */
+static void flow_took(struct flow *f, size_t n)
 {
 	for (struct filter *i = f->filters; i; i = i->next) {
 		if (i->ops->took)
@@ -90,7 +93,7 @@ static void took(struct flow *f, size_t n)
  * A filter has bytes of its own to give to a destination that still takes some: behind the end of the
  * source, too, and as long as that end is withheld.
  */
-static bool has_own(const struct flow *f)
+static bool flow_has_own(const struct flow *f)
 {
 	if (f->cut || f->state == FLOW_FAILED || (f->state == FLOW_DONE && !f->withhold_end))
 		return false;
@@ -104,12 +107,12 @@ static bool has_own(const struct flow *f)
  * Takes bytes from the source, or before them those that a filter has. Returns false when the flow has to
  * wait or is over.
  */
-static bool fill(struct flow *f)
+static bool flow_fill(struct flow *f)
 {
 	ssize_t got;
 	size_t quota;
 
-	if (f->source_empty && !has_own(f)) {
+	if (f->source_empty && !flow_has_own(f)) {
 		/* known without asking: wait, and ask when woken */
 		f->source_empty = false;
 		f->waits = FLOW_SRC;
@@ -118,49 +121,49 @@ static bool fill(struct flow *f)
 	quota = admitted(f);
 	if (quota == 0)
 		return false;
-	choose(f);
+	flow_choose(f);
 	got = f->carrier->fill(f, quota);
 	if (got == 0)
 		got = f->lost;
 	if (got == CARRIER_REFUSED)
-		return fall_back(f);
-	/* nobody to wait for: a coincidence, try again; or a filter holds back */
+		return flow_fall_back(f);
+	/* neither side is waited for: a coincidence, try again; unless a filter holds back */
 	if (got == -EAGAIN)
 		return f->waits == FLOW_NEITHER && !f->resume_at;
 	if (got < 0)
-		return fail(f, got, FLOW_SRC);
+		return flow_fail(f, got, FLOW_SRC);
 	if (got == 0)
 		f->state = FLOW_ENDING;
 	else
 		pacing_size_up(f, (size_t)got);
-	took(f, (size_t)got);
+	flow_took(f, (size_t)got);
 	return true;
 }
 
 /* The source has ended and all is given: end the destination. Returns false: nothing is left to do. */
-static bool finish(struct flow *f)
+static bool flow_finish(struct flow *f)
 {
 	int r = f->withhold_end ? 0 : f->dst->ops->shut(f->dst);
 
 	if (r == -EAGAIN)
 		f->waits = FLOW_DST;
 	else if (r < 0)
-		return fail(f, r, FLOW_DST);
+		return flow_fail(f, r, FLOW_DST);
 	else
 		f->state = FLOW_DONE;
 	return false;
 }
 
 /* One round: drain before fill, fill before the end. Returns false when there is no next one now. */
-static bool advance(struct flow *f)
+static bool flow_advance(struct flow *f)
 {
 	if (f->state == FLOW_FAILED)
 		return false;
 	if (f->held > 0)
-		return drain(f);
-	if (f->state == FLOW_OPEN || has_own(f))
-		return fill(f);
-	return f->state == FLOW_ENDING ? finish(f) : false;
+		return flow_drain(f);
+	if (f->state == FLOW_OPEN || flow_has_own(f))
+		return flow_fill(f);
+	return f->state == FLOW_ENDING ? flow_finish(f) : false;
 }
 
 bool flow_step(struct flow *f)
@@ -171,7 +174,7 @@ bool flow_step(struct flow *f)
 	f->waits = FLOW_NEITHER;
 	f->resume_at = 0;
 	for (int round = 0; more && round < FAIR_ROUNDS; round++)
-		more = advance(f);
+		more = flow_advance(f);
 	if (f->waits == FLOW_SRC)
 		pacing_step(f, f->moved + f->held - before);
 	/* an idle flow owns nothing; a failed one will not need it any more */
@@ -193,7 +196,7 @@ void flow_break(struct flow *f, int error, enum flow_sides culprit)
 	if (flow_over(f))
 		return;
 	f->culprit = FLOW_NEITHER;
-	fail(f, error, culprit);
+	flow_fail(f, error, culprit);
 	f->waits = FLOW_NEITHER;
 	f->carrier->release(f);
 }
@@ -217,7 +220,7 @@ bool flow_over(const struct flow *f)
 
 bool flow_may_go_on(const struct flow *f)
 {
-	/* time may have brought it, or a filter has something to say */
+	/* a step may be worth it without an event: by time, or for bytes of a filter's own */
 	if (f->waits == FLOW_NEITHER || f->bulk || f->resume_at || f->filters)
 		return true;
 	return stream_is_crossed(f->src) || stream_is_crossed(f->dst) ||

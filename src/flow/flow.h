@@ -1,10 +1,10 @@
 /*
  * A flow moves bytes one way, from one stream to another, and loses none.
  *
- * It does not know who wakes it or why. flow_step() first drains what is held, then fills from the
- * source, and once the source has ended and nothing is held it ends the destination. The state and
- * `waits` say all there is to know afterwards; whoever drives it recomputes from them alone what to
- * wait for. Bytes leave in the order in which they came: a fill happens only behind what is held.
+ * It does not know what wakes it. flow_step() first drains what is held, then fills from the source, and
+ * once the source has ended and nothing is held it ends the destination. From `state` and `waits` alone its
+ * driver works out what to wait for. Bytes leave in the order in which they came: a fill happens only
+ * while nothing is held.
  *
  * How the bytes cross is the carrier's business (carrier.h).
  */
@@ -31,7 +31,7 @@ enum flow_state {
 /* The two sides of a flow, as a set. */
 enum flow_sides { FLOW_NEITHER = 0, FLOW_SRC = 1, FLOW_DST = 2 };
 
-/* A source in bulk is looked at again after this time at the latest, woken or not. */
+/* A flow in bulk takes a step after this time at the latest, woken or not. */
 #define FLOW_PATIENCE NSEC_PER_MSEC
 
 struct flow {
@@ -47,50 +47,50 @@ struct flow {
 	uint32_t held;       /* bytes taken from the source and not yet given */
 	uint32_t at;         /* where in the buffer they begin */
 	int16_t error;       /* -errno of the first failure */
-	int16_t lost;        /* -errno that the source has told before its last bytes */
+	int16_t lost;        /* -errno of the source that comes behind its last bytes */
 	uint16_t streak;     /* KiB of the large steps that have followed each other */
 	uint8_t state : 2;   /* enum flow_state */
 	uint8_t culprit : 2; /* enum flow_sides: the side that failed */
 	uint8_t waits : 2;   /* enum flow_sides: the sides whose readiness the flow waits for */
 	uint8_t doubts : 2;  /* times in a row that nothing moved though both sides looked ready */
-	bool withhold_end : 1; /* the end of the source is not passed on, --no-shutdown: so even in
-				* FLOW_DONE a step gives what filters have of their own by then */
+	bool withhold_end : 1; /* the end of the source is not passed on, --no-shutdown: even in
+				* FLOW_DONE a step then gives bytes that filters have of their own */
 	bool source_empty : 1; /* the last fill took all there was */
-	bool cut : 1;          /* it was ended before its time */
+	bool cut : 1;          /* flow_cut() has ended it */
 	bool refused : 1;      /* the kernel will not carry these bytes: copy */
 	bool bulk : 1;         /* bytes come in bulk: wake-ups wait for more of them, or FLOW_PATIENCE */
-	bool large : 1;        /* bytes come in pieces that are worth the kernel's carrying them */
-	bool widened : 1;      /* the pipe that was inherited has been given more room */
+	bool large : 1;        /* bytes come in pieces that splice(2) moves faster than a copy */
+	bool widened : 1;      /* F_SETPIPE_SZ has been tried on the inherited pipe */
 };
 
 /* Makes `f` an open flow from `src` to `dst`. It owns neither. */
 void flow_init(struct flow *f, struct stream *src, struct stream *dst);
 
 /*
- * Moves what can be moved without waiting, up to a fair share. Returns true when there is more to
- * do at once (that is not a wait: step again after the others had their turn).
+ * Moves what can be moved without waiting, in 32 rounds at most. Returns true when it stopped for that limit:
+ * step again, after other tasks have run.
  */
 bool flow_step(struct flow *f);
 
 /* Reads no more from the source, as if it had ended; what is held still goes. */
 void flow_stop_reading(struct flow *f);
 
-/* The flow cannot go on, for a reason (-errno) that was found out beside it. */
+/* Fails the flow with an error (-errno) that was found beside it, such as SO_ERROR. */
 void flow_break(struct flow *f, int error, enum flow_sides culprit);
 
-/* Ends the flow here and now; what is held is dropped. A failure stays a failure. */
+/* Ends the flow at once, dropping what is held. A flow that has failed stays so. */
 void flow_cut(struct flow *f);
 
 /* True when the flow will do nothing more. */
 bool flow_over(const struct flow *f);
 
 /*
- * False when a step would ask the kernel in vain: the flow waits for a side, that side has nothing pending,
- * and it waits for its own event alone. The driver then goes by the event.
+ * False when a step before the next event would be in vain: the flow waits for a side that has nothing
+ * pending, and that waits for the event of its own half.
  */
 bool flow_may_go_on(const struct flow *f);
 
-/* Gives back what the flow has on loan. */
+/* Returns the leased buffer or pipe. */
 void flow_close(struct flow *f);
 
 #endif

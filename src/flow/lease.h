@@ -12,12 +12,12 @@
 /* The size of every buffer, and the most that a leased pipe can hold: so a pipe fits into a buffer. */
 #define LEASE_BYTES ((size_t)1024 * 1024)
 
-/* Pipes out at a time. Each takes two descriptors, which connections may need more: beyond that, copy. */
+/* Pipes on loan at a time, of two descriptors each; beyond that flows copy. */
 #define LEASE_PIPES_MOST 256
 
 /*
- * Buffers out at a time that may be filled whole, and what of each other one may be: thousands of readers
- * that have stopped then hold 16 KiB each, and the speed of the few that run does not suffer.
+ * While more than LEASE_BUFFERS_FULL buffers are on loan, a fill takes LEASE_SHARE_LEAST bytes at most:
+ * thousands of peers that do not read then cost 16 KiB each, and a few flows have their full speed.
  */
 #define LEASE_BUFFERS_FULL 64
 #define LEASE_SHARE_LEAST ((size_t)16 * 1024)
@@ -30,7 +30,7 @@ struct buffer {
 struct pipe {
 	struct pipe *next; /* the pool's own */
 	int in, out;       /* what is written to `in` is read from `out`; both non-blocking */
-	size_t room;       /* bytes it holds, if they come in whole pages */
+	size_t room;       /* bytes that fit, in whole pages */
 };
 
 /* Borrows a buffer; NULL when memory has run out. Untouched pages of it cost nothing. */
@@ -39,10 +39,10 @@ struct buffer *lease_buffer(void);
 /* Makes sure that there is one buffer at least, kept or on loan, to wait for. Returns 0 or -ENOMEM. */
 int lease_reserve(void);
 
-/* When lease_buffer() had none: are some on loan, one of which may come back? */
+/* After lease_buffer() had none: true when some are on loan, of which one may come back. */
 bool lease_is_worth_waiting(void);
 
-/* The bytes to put at most into a buffer that is borrowed now: so what all of them hold stays small. */
+/* How many bytes a fill puts into a buffer at most: fewer while many buffers are on loan. */
 size_t lease_share(void);
 
 /* Takes a buffer back; NULL is fine. A few are kept for the next, the rest are freed. */
@@ -51,16 +51,16 @@ void lease_return_buffer(struct buffer *);
 /* Lets at most `n` pipes out at a time, and never more than LEASE_PIPES_MOST. */
 void lease_limit_pipes(int64_t n);
 
-/* Borrows an empty pipe; NULL when so many are out, or the system has none: use a buffer instead. */
+/* Borrows an empty pipe; NULL when the limit is reached or the system has none: use a buffer instead. */
 struct pipe *lease_pipe(void);
 
 /* Takes a pipe back; NULL is fine. It has to be empty. */
 void lease_return_pipe(struct pipe *);
 
-/* Takes a pipe back that may still hold bytes: nobody else may ever see them. */
+/* Takes a pipe back that may still hold bytes, and closes it, so that no other flow gets them. */
 void lease_discard_pipe(struct pipe *);
 
-/* Frees what the pools keep, but for one buffer: there is always one for those that are under way. */
+/* Frees what the pools keep, except one buffer for the flows that are under way. */
 void lease_trim(void);
 
 /* Frees what the pools keep. */

@@ -1,6 +1,6 @@
 /*
- * Through a leased pipe, with two splice(2) calls: the way between a file and a socket or two sockets,
- * where one call cannot. For a file, splice through a pipe whose pages stay in the cache was faster than
+ * Through a leased pipe, with two splice(2) calls: the way between a file and a socket or two sockets, where
+ * one call cannot do it. For a file, splice through a pipe whose pages stay in the cache was faster than
  * sendfile(2).
  */
 #include <errno.h>
@@ -17,7 +17,7 @@ static ssize_t pipe_fill(struct flow *f, size_t most)
 	if (!f->pipe)
 		return CARRIER_REFUSED;
 	got = carrier_take(f, f->pipe->in, most < f->pipe->room ? most : f->pipe->room);
-	/* the pipe is empty, so it was not the pipe: a fill happens only behind nothing */
+	/* the pipe is empty, as nothing is held: the source is what was not ready */
 	if (got == -EAGAIN)
 		return carrier_wait(f, FLOW_SRC);
 	if (got <= 0)
@@ -57,7 +57,9 @@ static int read_back(const struct pipe *pipe, struct buffer *buffer, size_t n)
 	return 0;
 }
 
-/* The kernel refuses the second half: read back what it took, so that a copy can go on from there. */
+/*
+ * Reads back what the pipe holds, since the kernel refuses to drain it, so that a copy can go on from there.
+ */
 static int pipe_rescue(struct flow *f)
 {
 	struct buffer *buffer = NULL;

@@ -1,6 +1,6 @@
 #include "flow/filter.h"
 
-/* A burst is what one of these parts of a second allows. */
+/* A burst is the bytes of a tenth of a second. */
 #define BURSTS_PER_SECOND 10
 
 static double burst(const struct filter_rate *r)
@@ -18,8 +18,8 @@ static void refill(struct filter_rate *r, nsec now)
 	r->counted_at = now;
 }
 
-/* Half a burst at a time, and not a few bytes at every look. */
-static size_t admit(struct filter *f, size_t n, nsec now, nsec *when)
+/* Opens for half a burst or more, so that a slow rate does not cost a read for every few bytes. */
+static size_t rate_admit(struct filter *f, size_t n, nsec now, nsec *when)
 {
 	struct filter_rate *r = (struct filter_rate *)(void *)f;
 	double enough = burst(r) / 2 < 1 ? 1 : burst(r) / 2;
@@ -31,14 +31,14 @@ static size_t admit(struct filter *f, size_t n, nsec now, nsec *when)
 	return 0;
 }
 
-static void took(struct filter *f, size_t n)
+static void rate_took(struct filter *f, size_t n)
 {
 	((struct filter_rate *)(void *)f)->allowance -= (double)n;
 }
 
 void filter_rate_init(struct filter_rate *r, int64_t per_second)
 {
-	static const struct filter_ops ops = {.name = "rate", .admit = admit, .took = took};
+	static const struct filter_ops ops = {.name = "rate", .admit = rate_admit, .took = rate_took};
 
 	*r = (struct filter_rate){
 		.filter.ops = &ops, .per_second = (double)per_second, .counted_at = clock_now()};

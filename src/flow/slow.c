@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-static size_t portion(struct filter *f, const unsigned char *bytes, size_t n, nsec now, nsec *when)
+static size_t slow_portion(struct filter *f, const unsigned char *bytes, size_t n, nsec now, nsec *when)
 {
 	struct filter_slow *s = (struct filter_slow *)(void *)f;
 	const unsigned char *line_end = s->delay ? memchr(bytes, '\n', n) : NULL;
@@ -17,7 +17,7 @@ static size_t portion(struct filter *f, const unsigned char *bytes, size_t n, ns
 }
 
 /* The pause begins when the whole line has gone. */
-static void gave(struct filter *f, const unsigned char *bytes, size_t n)
+static void slow_gave(struct filter *f, const unsigned char *bytes, size_t n)
 {
 	struct filter_slow *s = (struct filter_slow *)(void *)f;
 
@@ -27,7 +27,7 @@ static void gave(struct filter *f, const unsigned char *bytes, size_t n)
 
 void filter_slow_init(struct filter_slow *s, nsec delay, size_t chunk)
 {
-	static const struct filter_ops ops = {.name = "slow", .portion = portion, .gave = gave};
+	static const struct filter_ops ops = {.name = "slow", .portion = slow_portion, .gave = slow_gave};
 
 	*s = (struct filter_slow){.filter.ops = &ops, .delay = delay, .chunk = chunk};
 }

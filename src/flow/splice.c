@@ -10,12 +10,12 @@
 
 #define MOVE_BYTES LEASE_BYTES
 
-/* A stream that has moved so much deserves a pipe of more than the default 64 KiB. */
+/* After this many bytes the pipe is given more room than the default 64 KiB. */
 #define WORTH_WIDENING ((uint64_t)256 * 1024)
 
 /*
- * Gives the pipe at one end more room, which saves most of the wake-ups of a bulk transfer. It may be
- * refused (F_SETPIPE_SZ of fcntl(2)): EPERM beyond a user's share, EBUSY; then the next smaller may do.
+ * Gives the pipe at one end more room, which saves most of the wake-ups of a bulk transfer. After EPERM,
+ * beyond the user's share of pipe(7), half as much is tried.
  */
 static void widen(struct flow *f)
 {
@@ -29,11 +29,10 @@ static void widen(struct flow *f)
 }
 
 /*
- * EAGAIN does not say which side it was: ask. A full pipe is one without a free slot, whatever its
- * bytes, and poll(2) knows. When both look ready it was a coincidence, or something that only a copy
- * will bring to light.
+ * EAGAIN does not say which side was not ready: asks poll(2). (A pipe is full without a free slot, however
+ * few bytes it holds.) When both are ready it was a coincidence or, for the third time in a row, a refusal.
  */
-static ssize_t find_out_who_waits(struct flow *f)
+static ssize_t splice_wait(struct flow *f)
 {
 	struct pollfd sides[] = {{.fd = f->src->rfd, .events = POLLIN},
 				 {.fd = f->dst->wfd, .events = POLLOUT}};
@@ -54,7 +53,7 @@ static ssize_t splice_fill(struct flow *f, size_t most)
 	ssize_t moved = carrier_take(f, f->dst->wfd, wanted);
 
 	if (moved == -EAGAIN)
-		return find_out_who_waits(f);
+		return splice_wait(f);
 	/* a pipe is never the one that fails, unless its reader has left */
 	if (moved < 0 && moved != CARRIER_REFUSED)
 		f->culprit = f->dst->wkind == FD_SOCKET || moved == -EPIPE ? FLOW_DST : FLOW_SRC;
@@ -62,7 +61,9 @@ static ssize_t splice_fill(struct flow *f, size_t most)
 		return moved;
 	f->doubts = 0;
 	f->moved += (uint64_t)moved;
-	/* one call takes what there is; if the destination was too small, its turn to wait comes next */
+	/*
+	 * one call takes all of the source, unless the destination is full: then the next call finds that out
+	 */
 	f->source_empty = (size_t)moved < wanted;
 	if (!f->widened && f->moved >= WORTH_WIDENING)
 		widen(f);
