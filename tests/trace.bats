@@ -498,11 +498,11 @@ asleep() {
 		wait_for stalled tool
 		kill "${PIDS[tool]}"
 		ends 143 tool
-		one_line tool.err 'trace trace: nobody reads it, and a signal came'
+		one_line tool.err 'trace trace: its reader has stalled, and a signal came'
 		new_pipe
 		peer_bg peer gulp:300000 hold
 		returns 5 "$TCPTOOL" connect -o trace --trace-format=$format --deadline=500ms 127.0.0.1 "$PORT" <noise
-		grep -q 'trace trace: nobody reads it, and the time is over; no more is written to it' err
+		grep -q 'trace trace: its reader has stalled, and the time is over; no more is written to it' err
 		[ "$(wc -l <err)" -eq 2 ]
 	done
 }

@@ -85,8 +85,8 @@ struct stream_socket {
 
 /*
  * Makes `s` the stream of `sock`. `lost` is 0, or the -errno by which the kernel has already reported the
- * loss of the connection. Behind what was received before a loss, a read returns an error and not 0, to
- * whichever call the kernel has reported it, unless the peer's FIN had come first.
+ * loss of the connection. After a loss, whichever call it was reported to, a read returns what was received
+ * before and then an error, not 0, unless the peer's FIN had come first.
  */
 void stream_socket_open(struct stream_socket *s, int sock, int lost);
 

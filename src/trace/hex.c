@@ -75,7 +75,7 @@ static size_t line(char mark, uint64_t offset, const unsigned char *b, size_t n,
 	return (size_t)(t - out);
 }
 
-static void begin(struct trace_connection *c)
+static void hex_begin(struct trace_connection *c)
 {
 	size_t n = head(c, '=', true, "%s %s port %u %s %s port %u",
 			c->incoming ? "accepted from" : "connected to", c->peer.text, c->peer.port,
@@ -84,7 +84,7 @@ static void begin(struct trace_connection *c)
 	trace_write_text(c->trace, c->trace->scratch, n);
 }
 
-static void bytes(struct trace_connection *c, enum trace_direction way, const unsigned char *b, size_t n)
+static void hex_bytes(struct trace_connection *c, enum trace_direction way, const unsigned char *b, size_t n)
 {
 	char *out = c->trace->scratch;
 	size_t used = head(c, marks[way], false, "%zu bytes", n);
@@ -101,18 +101,18 @@ static void bytes(struct trace_connection *c, enum trace_direction way, const un
 	trace_write_text(c->trace, out, used);
 }
 
-static void end(struct trace_connection *c, enum trace_direction way, enum trace_ending how)
+static void hex_end(struct trace_connection *c, enum trace_direction way, enum trace_ending how)
 {
 	size_t n = head(c, marks[way], false, "%s", how == TRACE_FIN ? "end" : "reset");
 
 	trace_write_text(c->trace, c->trace->scratch, n);
 }
 
-static void finish(struct trace_connection *c, const char *how)
+static void hex_finish(struct trace_connection *c, const char *how)
 {
 	size_t n = head(c, '=', false, "%s", how);
 
 	trace_write_text(c->trace, c->trace->scratch, n);
 }
 
-const struct trace_ops trace_hex = {trace_open_file, begin, bytes, end, finish};
+const struct trace_ops trace_hex = {trace_open_file, hex_begin, hex_bytes, hex_end, hex_finish};

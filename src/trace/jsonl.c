@@ -9,7 +9,7 @@
 #include "base/json.h"
 #include "trace/writer.h"
 
-/* So many bytes a line, in base64, leave room for the rest of the object. */
+/* Bytes a line: in base64 they leave room in the scratch for the rest of the object. */
 #define LINE_BYTES ((size_t)30720)
 
 /* Opens an object with what all events have. */
@@ -45,7 +45,7 @@ static void direction(struct json *j, enum trace_direction way)
 	json_string(j, "direction", way == TRACE_SENT ? "sent" : "received");
 }
 
-static void begin(struct trace_connection *c)
+static void jsonl_begin(struct trace_connection *c)
 {
 	struct json j = event(c, "open");
 
@@ -55,7 +55,8 @@ static void begin(struct trace_connection *c)
 	write_event(c, &j);
 }
 
-static void bytes(struct trace_connection *c, enum trace_direction way, const unsigned char *b, size_t n)
+static void jsonl_bytes(struct trace_connection *c, enum trace_direction way, const unsigned char *b,
+			size_t n)
 {
 	for (size_t at = 0, now; at < n; at += now) {
 		struct json j = event(c, "data");
@@ -69,7 +70,7 @@ static void bytes(struct trace_connection *c, enum trace_direction way, const un
 	}
 }
 
-static void end(struct trace_connection *c, enum trace_direction way, enum trace_ending how)
+static void jsonl_end(struct trace_connection *c, enum trace_direction way, enum trace_ending how)
 {
 	struct json j = event(c, "end");
 
@@ -78,7 +79,7 @@ static void end(struct trace_connection *c, enum trace_direction way, enum trace
 	write_event(c, &j);
 }
 
-static void finish(struct trace_connection *c, const char *how)
+static void jsonl_finish(struct trace_connection *c, const char *how)
 {
 	struct json j = event(c, "close");
 
@@ -88,4 +89,4 @@ static void finish(struct trace_connection *c, const char *how)
 	write_event(c, &j);
 }
 
-const struct trace_ops trace_jsonl = {trace_open_file, begin, bytes, end, finish};
+const struct trace_ops trace_jsonl = {trace_open_file, jsonl_begin, jsonl_bytes, jsonl_end, jsonl_finish};

@@ -1,8 +1,8 @@
 /*
- * The format of packet analysers: pcapng (draft-ietf-opsawg-pcapng), link type LINKTYPE_RAW. What has
- * crossed the connection is told as the packets of a TCP connection (RFC 9293) that does it without a
- * loss: real addresses and ports, a handshake, sequence numbers that count the bytes of each side from 0,
- * right checksums, and FIN or RST as they happened.
+ * The format of packet analysers: pcapng (draft-ietf-opsawg-pcapng), link type LINKTYPE_RAW. What has crossed
+ * the connection is written as the packets of a TCP connection (RFC 9293) without losses: real addresses and
+ * ports, a handshake, sequence numbers that count the bytes of each side from 0, right checksums, and FIN or
+ * RST as they happened.
  */
 #include <arpa/inet.h>
 #include <inttypes.h>
@@ -14,7 +14,7 @@
 /* Packets stay below 64 KiB with all headers. */
 #define SEGMENT_MOST ((size_t)61440)
 
-/* So much goes one way before the other side is seen to acknowledge it. */
+/* After this many bytes one way, an acknowledgement the other way is written. */
 #define ACK_EVERY ((uint64_t)1 << 20)
 
 enum { FIN = 1, SYN = 2, RST = 4, PSH = 8, ACK = 16 };
@@ -192,7 +192,7 @@ static void write_packet(struct trace_connection *c, const struct packet *p)
 	add_tcp(&head, p, p->from->v6 ? add_ipv6(&head, p) : add_ipv4(&head, p));
 	headers = head.used - 28;
 	padding = -(headers + p->length) % 4;
-	/* whoever looks at many connections finds each by its number */
+	/* by its number a connection is found among many */
 	if (p->flags == SYN) {
 		int n = snprintf(comment, sizeof comment, "connection %" PRIu64, c->number);
 
@@ -203,7 +203,7 @@ static void write_packet(struct trace_connection *c, const struct packet *p)
 	total = (uint32_t)(head.used + p->length + padding + tail.used + 4);
 	add32(&tail, total);
 
-	/* now that all lengths are known, what goes in front */
+	/* now that all lengths are known, the head of the block */
 	head.used = 0;
 	add32(&head, BLOCK_PACKET);
 	add32(&head, total);
@@ -277,18 +277,19 @@ static int open_file(struct trace *t)
 	return 0;
 }
 
-static void begin(struct trace_connection *c)
+static void pcapng_begin(struct trace_connection *c)
 {
 	enum trace_direction first = c->incoming ? TRACE_RECEIVED : TRACE_SENT;
 
-	/* the address of our own side is unknown only when the socket has gone already */
+	/* our own address is unknown, and IPv4, only when the connection has ended already */
 	c->local.v6 = c->peer.v6;
 	emit(c, first, SYN, NULL, 0, 0);
 	emit(c, other(first), SYN | ACK, NULL, 0, 0);
 	emit(c, first, ACK, NULL, 0, 0);
 }
 
-static void bytes(struct trace_connection *c, enum trace_direction way, const unsigned char *b, size_t n)
+static void pcapng_bytes(struct trace_connection *c, enum trace_direction way, const unsigned char *b,
+			size_t n)
 {
 	if (c->moved[way] - c->acked[way] >= ACK_EVERY)
 		emit(c, other(way), ACK, NULL, 0, 0);
@@ -298,7 +299,7 @@ static void bytes(struct trace_connection *c, enum trace_direction way, const un
 	}
 }
 
-static void end(struct trace_connection *c, enum trace_direction way, enum trace_ending how)
+static void pcapng_end(struct trace_connection *c, enum trace_direction way, enum trace_ending how)
 {
 	if (how == TRACE_RESET) {
 		emit(c, way, RST | ACK, NULL, 0, 0);
@@ -311,9 +312,9 @@ static void end(struct trace_connection *c, enum trace_direction way, enum trace
 	c->ended[way] = false;
 }
 
-static void finish(struct trace_connection *c, const char *how)
+static void pcapng_finish(struct trace_connection *c, const char *how)
 {
 	(void)c, (void)how;
 }
 
-const struct trace_ops trace_pcapng = {open_file, begin, bytes, end, finish};
+const struct trace_ops trace_pcapng = {open_file, pcapng_begin, pcapng_bytes, pcapng_end, pcapng_finish};

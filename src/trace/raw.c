@@ -11,22 +11,22 @@
 #include "trace/writer.h"
 
 /* What the files' names begin with, behind the last slash of the path. */
-static const char *name_of(const char *path)
+static const char *file_name(const char *path)
 {
 	const char *slash = strrchr(path, '/');
 
 	return slash ? slash + 1 : path;
 }
 
-/* A path that can only be a directory: "DIR/" would make files in DIR that hide behind a dot. */
+/* True for a path that can only be a directory: "DIR/" would make hidden files, such as DIR/.1.in. */
 static bool is_directory(const char *path)
 {
-	const char *name = name_of(path);
+	const char *name = file_name(path);
 
 	return !*name || strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
-/* Keeps the directory, so that a new root directory does not hide it; the files are made in there. */
+/* Opens the directory that the files are made in, so that chroot(2) does not hide it. */
 static int open_directory(struct trace *t)
 {
 	char *path;
@@ -52,7 +52,7 @@ static char *path_of(const struct trace_connection *c, enum trace_direction way)
 	return path;
 }
 
-static void fail(struct trace_connection *c, enum trace_direction way, int error)
+static void raw_fail(struct trace_connection *c, enum trace_direction way, int error)
 {
 	char *path = path_of(c, way);
 
@@ -68,7 +68,7 @@ static int open_one(struct trace_connection *c, enum trace_direction way)
 
 	if (!path)
 		return -ENOMEM;
-	fd = output_open_at(c->trace->fd, name_of(path), O_TRUNC);
+	fd = output_open_at(c->trace->fd, file_name(path), O_TRUNC);
 	free(path);
 	if (fd < 0)
 		return fd;
@@ -77,35 +77,35 @@ static int open_one(struct trace_connection *c, enum trace_direction way)
 	return 0;
 }
 
-static void begin(struct trace_connection *c)
+static void raw_begin(struct trace_connection *c)
 {
 	int r = open_one(c, TRACE_SENT);
 
 	if (r < 0) {
-		fail(c, TRACE_SENT, r);
+		raw_fail(c, TRACE_SENT, r);
 		return;
 	}
 	r = open_one(c, TRACE_RECEIVED);
 	if (r < 0)
-		fail(c, TRACE_RECEIVED, r);
+		raw_fail(c, TRACE_RECEIVED, r);
 }
 
-static void bytes(struct trace_connection *c, enum trace_direction way, const unsigned char *b, size_t n)
+static void raw_bytes(struct trace_connection *c, enum trace_direction way, const unsigned char *b, size_t n)
 {
 	int r = trace_put(c->trace, &c->outs[way], b, n);
 
 	if (r < 0)
-		fail(c, way, r);
+		raw_fail(c, way, r);
 }
 
-static void end(struct trace_connection *c, enum trace_direction way, enum trace_ending how)
+static void raw_end(struct trace_connection *c, enum trace_direction way, enum trace_ending how)
 {
 	(void)c, (void)way, (void)how;
 }
 
-static void finish(struct trace_connection *c, const char *how)
+static void raw_finish(struct trace_connection *c, const char *how)
 {
 	(void)c, (void)how;
 }
 
-const struct trace_ops trace_raw = {open_directory, begin, bytes, end, finish};
+const struct trace_ops trace_raw = {open_directory, raw_begin, raw_bytes, raw_end, raw_finish};

@@ -66,13 +66,13 @@ int trace_open(struct trace **out, enum trace_format format, const char *path, n
 		trace_close(t);
 		return r;
 	}
-	/* the time zone is read now: later the root directory may be another */
+	/* the time zone is read now: after chroot(2) its file may be missing */
 	tzset();
 	*out = t;
 	return 0;
 }
 
-/* What was opened anew to be written to without blocking. */
+/* Closes the view of a terminal that stream_stdio_open() has opened. */
 static void close_view(struct stream_stdio *out)
 {
 	if (out->stream.ops)
@@ -149,19 +149,19 @@ void trace_finish(struct trace_connection *c, const char *how)
 
 void trace_break(struct trace *t, const char *path, int error)
 {
-	const char *why = error == -EINTR     ? "nobody reads it, and a signal came" :
-			  error == -ETIMEDOUT ? "nobody reads it, and the time is over" :
+	const char *why = error == -EINTR     ? "its reader has stalled, and a signal came" :
+			  error == -ETIMEDOUT ? "its reader has stalled, and the time is over" :
 			  error == -ENXIO     ? "no process has it open for reading" :
 						strerror(-error);
 
 	t->broken = true;
-	/* stderr may be what is not read: whoever did not go on waiting here must not be caught there */
+	/* stderr may have the same reader: the message must not wait for it either */
 	if (error == -EINTR || error == -ETIMEDOUT)
 		diag_wait_no_more();
 	diag_failure("trace %s: %s; no more is written to it", path, why);
 }
 
-/* Waits until `fd` takes more. Returns 0, or -errno that tells why nothing is waited for any more. */
+/* Waits until `fd` is writable. Returns 0, -EINTR after a signal, -ETIMEDOUT at the deadline, or -errno. */
 static int wait_for_reader(const struct trace *t, int fd)
 {
 	struct pollfd p = {.fd = fd, .events = POLLOUT};

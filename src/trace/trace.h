@@ -1,10 +1,10 @@
 /*
- * Traces: what crosses the wire, written down. A trace is one file (or stderr) that all connections of a
- * run share; a connection writes to it through a struct trace_connection.
+ * Traces: records of what is sent and received. A trace is one file (or stderr) that all connections of a run
+ * share; a connection writes to it through a struct trace_connection.
  *
- * A trace never hurts a session: when it cannot be written (a full disk) that is said once, and from then
- * on nothing more is written. Sessions do wait for one who reads a trace slowly, but not when a signal has
- * come or the time is over: then the trace ends in the same way, so that the loop gets to see why.
+ * A trace never fails a session: when it cannot be written (a full disk) that is reported once, and nothing
+ * more is written. Sessions wait for a slow reader of the trace, but not once a signal has come or the
+ * deadline has passed: then the trace ends in the same way, so that the loop sees the signal.
  */
 #ifndef TRACE_TRACE_H
 #define TRACE_TRACE_H
@@ -17,7 +17,7 @@
 
 enum trace_format { TRACE_HEX, TRACE_RAW, TRACE_JSONL, TRACE_PCAPNG };
 
-/* The way bytes go, seen from us. */
+/* The direction of bytes, seen from this side. */
 enum trace_direction { TRACE_SENT, TRACE_RECEIVED };
 
 /* How one direction, or a connection, came to its end. */
@@ -62,15 +62,14 @@ struct trace_connection *trace_begin(struct trace *, uint64_t number, bool incom
 void trace_bytes(struct trace_connection *, enum trace_direction, const void *bytes, size_t n);
 
 /*
- * That direction has come to its end; told again, it is ignored. A reset, which comes from that side,
- * ends both.
+ * That direction has ended; further calls for it are ignored. A reset that went that way ends both.
  */
 void trace_end(struct trace_connection *, enum trace_direction, enum trace_ending);
 
 /* The connection is over; `how` in words ("closed", "Connection reset by peer"). Frees it. */
 void trace_finish(struct trace_connection *, const char *how);
 
-/* Writes what is buffered, closes the files and frees it. NULL is fine. */
+/* Closes the files and frees it. NULL is fine. */
 void trace_close(struct trace *);
 
 #endif

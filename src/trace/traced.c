@@ -16,25 +16,25 @@ struct traced {
 	bool reset; /* the connection has been reset, and what came before that may still be unread */
 };
 
-static struct traced *outer(struct stream *s)
+static struct traced *traced_outer(struct stream *s)
 {
 	return (struct traced *)(void *)s;
 }
 
-/* What the inner stream waits for is what we wait for. */
+/* This stream waits for what the inner one waits for. */
 static void take_over(struct traced *t)
 {
 	t->stream.rwait = t->inner->rwait;
 	t->stream.wwait = t->inner->wwait;
 }
 
-/* Only a reset ends both ways at once; a peer that vanished said nothing. */
+/* True for a reset; when a connection times out the peer has sent none. */
 static bool is_reset(ssize_t error)
 {
 	return error == -ECONNRESET || error == -EPIPE;
 }
 
-/* Nothing more is received: a reset that writing has met first has its place here. */
+/* Nothing more is received. A reset that a write has met first is recorded here, behind the last bytes. */
 static void input_ended(struct traced *t, ssize_t how)
 {
 	if (is_reset(how) || t->reset)
@@ -45,7 +45,7 @@ static void input_ended(struct traced *t, ssize_t how)
 
 static ssize_t traced_read(struct stream *s, void *buf, size_t n)
 {
-	struct traced *t = outer(s);
+	struct traced *t = traced_outer(s);
 	ssize_t got = t->inner->ops->read(t->inner, buf, n);
 
 	take_over(t);
@@ -58,7 +58,7 @@ static ssize_t traced_read(struct stream *s, void *buf, size_t n)
 
 static ssize_t traced_write(struct stream *s, const void *buf, size_t n)
 {
-	struct traced *t = outer(s);
+	struct traced *t = traced_outer(s);
 	ssize_t put = t->inner->ops->write(t->inner, buf, n);
 
 	take_over(t);
@@ -71,9 +71,9 @@ static ssize_t traced_write(struct stream *s, const void *buf, size_t n)
 
 static int traced_shut(struct stream *s)
 {
-	struct traced *t = outer(s);
+	struct traced *t = traced_outer(s);
 	struct endpoint peer;
-	/* asked before: our FIN may be what closes the connection; and one that is gone sends none */
+	/* asked before shutting down, which may close the connection; after a reset no FIN is sent */
 	bool connected = !t->reset && endpoint_of_peer(t->inner->wfd, &peer) == 0;
 	int r = t->inner->ops->shut(t->inner);
 
@@ -96,7 +96,7 @@ static int traced_explain(const struct stream *s, enum stream_half half, int err
 
 static void traced_close(struct stream *s)
 {
-	struct traced *t = outer(s);
+	struct traced *t = traced_outer(s);
 
 	t->inner->ops->close(t->inner);
 	free(t);
@@ -134,7 +134,7 @@ struct traced *traced_open(struct trace *trace, struct stream *below, uint64_t n
 	t->inner = below;
 	t->stream = *below;
 	t->stream.ops = &ops;
-	/* to be seen, the bytes have to come through our memory */
+	/* the bytes must pass through a buffer to be recorded */
 	t->stream.raw_in = t->stream.raw_out = false;
 	return t;
 }
@@ -144,7 +144,7 @@ struct stream *traced_stream(struct traced *t)
 	return &t->stream;
 }
 
-/* What closing the socket will do to our direction, if it has not ended. */
+/* Records what closing the socket will send, unless our direction has ended. */
 static void end_by_close(struct traced *t)
 {
 	int sock = t->stream.rfd, unread = 0;

@@ -1,4 +1,4 @@
-/* A connection under observation: a stream that passes all on to the stream below it and writes it down. */
+/* A traced connection: a stream that passes operations on to the stream below it and records the bytes. */
 #ifndef TRACE_TRACED_H
 #define TRACE_TRACED_H
 
@@ -22,8 +22,9 @@ struct traced *traced_open(struct trace *trace, struct stream *below, uint64_t n
 struct stream *traced_stream(struct traced *);
 
 /*
- * The session is over: tells the trace how, in words, and what closing the socket will do to our direction.
- * `lost`: 0, or -errno of what has become of the connection. The stream itself is still to be closed.
+ * Ends the record of the connection with `how`, in words, and with the FIN or reset that closing the socket
+ * will send. `lost`: 0, or the -errno by which the connection was lost. The stream itself is still to be
+ * closed.
  */
 void traced_finish(struct traced *, int lost, const char *how);
 

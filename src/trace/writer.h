@@ -1,6 +1,6 @@
 /*
- * What the formats of a trace have in common, for trace*.c alone: a format answers four events, and
- * writes whole records through the trace, which keeps count of what has got to the file.
+ * What the formats have in common, for them and trace.c alone: a format handles four events, and writes whole
+ * records through the trace, which knows up to where the file has whole records.
  */
 #ifndef TRACE_WRITER_H
 #define TRACE_WRITER_H
@@ -30,8 +30,8 @@ struct trace {
 	char *path;           /* NULL: stderr */
 	int fd;               /* raw: the directory, since each connection has files of its own */
 	struct stream_stdio out; /* the way to write to it, which never blocks; not for raw */
-	nsec deadline;        /* no reader is waited for any longer than that */
-	bool broken;          /* it could not be written, and that has been said */
+	nsec deadline;        /* no write waits beyond it */
+	bool broken;          /* writing has failed, and that has been reported */
 	size_t partial;       /* bytes of the record at hand that have been written */
 	char scratch[TRACE_SCRATCH];
 };
@@ -49,9 +49,8 @@ struct trace_connection {
 };
 
 /*
- * Writes a record with one system call where the descriptor takes it at once, and waits where it has to.
- * When that fails, it says so and breaks the trace: what a regular file has got of that record is cut off
- * again.
+ * Writes a record, by one system call where the descriptor takes it at once, else waiting for a slow reader.
+ * A failure is reported and breaks the trace: what a regular file has got of that record is cut off again.
  */
 void trace_write(struct trace *, struct iovec *parts, int count);
 
@@ -59,8 +58,8 @@ void trace_write(struct trace *, struct iovec *parts, int count);
 void trace_write_text(struct trace *, const void *text, size_t n);
 
 /*
- * Writes all `n` bytes to `out`, waiting for its reader where it has to. Returns 0, or -errno: -EINTR
- * when a signal has come meanwhile, -ETIMEDOUT when the deadline has.
+ * Writes all `n` bytes to `out`, waiting for a slow reader. Returns 0, or -errno: -EINTR when a
+ * signal has come meanwhile, -ETIMEDOUT when the deadline has.
  */
 int trace_put(struct trace *, struct stream_stdio *out, const void *bytes, size_t n);
 
@@ -70,10 +69,10 @@ int trace_put(struct trace *, struct stream_stdio *out, const void *bytes, size_
  */
 int trace_open_file(struct trace *);
 
-/* Says that `path` failed with -errno, and breaks the trace. */
+/* Reports that `path` cannot be written (-errno), and breaks the trace. */
 void trace_break(struct trace *, const char *path, int error);
 
-/* The present date, in microseconds, which clock_gettime(2) cannot refuse. */
+/* The present time, by CLOCK_REALTIME of clock_gettime(2). */
 struct timespec trace_time(void);
 
 #endif
