@@ -1,4 +1,4 @@
-/* tcptool: pick the command, run it, end as it says. All else is in the rooms beside this file. */
+/* tcptool: picks the command, runs it and exits with its status. */
 #include <errno.h>
 #include <malloc.h>
 #include <signal.h>
@@ -33,8 +33,11 @@ static int run_command(int argc, char **argv)
 	return hints_command(argc, argv);
 }
 
-/* What is large comes from the system and goes back to it at once, however often: see mallopt(3). */
-static void return_large_pieces(void)
+/*
+ * Keeps M_MMAP_THRESHOLD of mallopt(3) from growing: freed blocks of 128 KiB and more go back to the kernel
+ * at once.
+ */
+static void fix_mmap_threshold(void)
 {
 #ifdef M_MMAP_THRESHOLD
 	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
@@ -49,15 +52,16 @@ int main(int argc, char **argv)
 	if (fd_open_standard() < 0)
 		return EXIT_LOCAL;
 	if (privileges_are_lent()) {
-		diag_failure("refused: this copy is set-user-ID or set-group-ID, or has capabilities of its file");
+		diag_failure("refused: this executable is set-user-ID or set-group-ID, or has file "
+			     "capabilities");
 		return EXIT_USAGE;
 	}
-	return_large_pieces();
+	fix_mmap_threshold();
 	status = run_command(argc - 1, argv + 1);
 	if (status <= EXIT_RAISE)
 		return status;
 	signals_die(status - EXIT_RAISE);
-	/* still here: SIGPIPE is ignored, so the reason has to be told after all */
+	/* still here: SIGPIPE was inherited as ignored, so the error is printed */
 	diag_failure("write to stdout: %s", strerror(EPIPE));
 	return EXIT_LOCAL;
 }

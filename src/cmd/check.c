@@ -27,7 +27,7 @@ struct host {
 	const char *name;
 	struct shared_lookup lookup;
 	int under_way; /* probes of it */
-	bool late;     /* the look-up took longer than a probe may */
+	bool late;     /* the look-up took longer than --timeout */
 };
 
 /* A probe that is under way: a client session with settings of its own. */
@@ -53,7 +53,7 @@ struct check {
 	const struct targets *targets;
 	struct task task;    /* wakes for probes that ended, for stdout and for the deadline */
 	struct timer timer;
-	nsec begin_again;    /* begin nothing before: descriptors or memory have run out */
+	nsec begin_again;    /* no probe begins before: descriptors or memory have run out */
 	int first_waiting, under_way, most, printed, host_count;
 	struct host *hosts;
 	struct probe *probes;
@@ -95,7 +95,10 @@ static void probe_done(struct probe *p, int status, const struct dial_record *d)
 	p->ms = d ? (double)(d->connected - d->looked_up) / NSEC_PER_MSEC : 0;
 }
 
-/* A session has ended: its probe has an answer, unless it could not be tried and others will free something. */
+/*
+ * A session has ended: its probe has an answer; without descriptors or memory, it is tried again as long as
+ * other probes, which will give some back, are under way.
+ */
 static void probe_ended(struct session *s)
 {
 	struct probing *running = list_entry(s, struct probing, session);
@@ -150,7 +153,7 @@ static int probe_begin(struct check *c, struct probe *p)
 
 /* --- all of them --- */
 
-/* Adds lines for what is known, as far as everything before it is. Returns 0 or -ENOMEM. */
+/* Adds the lines of probes that are done, in the order of the targets. Returns 0 or -ENOMEM. */
 static int print_done(struct check *c)
 {
 	for (; c->printed < c->targets->count && c->probes[c->printed].done; c->printed++) {
@@ -184,7 +187,7 @@ static int write_lines(struct check *c)
 
 	if (c->settings->quiet)
 		return 0;
-	/* a pipe whose reader leaves tells that by an error event alone */
+	/* a pipe whose reader has left has an error event, and no other */
 	if (is_pipe && (c->watch.got & FD_ERROR))
 		return -EPIPE;
 	r = outbox_send(&c->lines, out);
@@ -205,7 +208,7 @@ static int looking_up(const struct check *c, nsec now)
 	return n;
 }
 
-/* A probe of a name begins when the name is known, or as the first, which has it looked up. */
+/* A probe of a name begins when the answer is known, or as the first one, which starts the look-up. */
 static bool may_begin(const struct check *c, const struct probe *p, nsec now)
 {
 	if (!p->host || now < p->host->lookup.valid_until)
@@ -213,7 +216,7 @@ static bool may_begin(const struct check *c, const struct probe *p, nsec now)
 	return p->host->under_way == 0 && looking_up(c, now) < LOOK_UPS_MOST;
 }
 
-/* Begins what can be begun: a name that is slow keeps only its own targets waiting. */
+/* Begins the probes that may; a slow look-up delays only the targets of its name. */
 static void begin_probes(struct check *c, nsec now)
 {
 	while (c->first_waiting < c->targets->count &&
@@ -235,7 +238,7 @@ static void begin_probes(struct check *c, nsec now)
 	}
 }
 
-/* What is not done when the time for the whole run is over had no answer in time. */
+/* --deadline: the probes that have not begun are done, without an answer in time. */
 static void give_up(struct check *c)
 {
 	for (int i = 0; i < c->targets->count; i++)
@@ -243,7 +246,7 @@ static void give_up(struct check *c)
 			probe_done(&c->probes[i], EXIT_TIMEDOUT, NULL);
 }
 
-static void set_timer(struct check *c, nsec now)
+static void check_set_timer(struct check *c, nsec now)
 {
 	nsec next = c->settings->session.deadline;
 
@@ -269,7 +272,7 @@ static void check_step(struct task *task)
 	if (!c->error)
 		c->error = r;
 	c->written = write_lines(c);
-	set_timer(c, now);
+	check_set_timer(c, now);
 	if ((c->printed == c->targets->count && (c->written == 0 || late)) || c->error ||
 	    (c->written < 0 && c->written != -EAGAIN))
 		loop_stop();
@@ -296,7 +299,7 @@ static struct host *find_host(struct check *c, const char *name)
 
 	if (endpoint_parse(name, &literal) == HOST_ADDRESS)
 		return NULL;
-	/* targets of one host stand side by side: the newest is the one, if any is */
+	/* from the newest on: targets of one host mostly follow each other */
 	for (int i = c->host_count - 1; i >= 0; i--)
 		if (strcmp(c->hosts[i].name, name) == 0)
 			return &c->hosts[i];
@@ -308,7 +311,7 @@ static struct host *find_host(struct check *c, const char *name)
 	return h;
 }
 
-/* How many different runs of hosts there can be at most. */
+/* How many different hosts there are at most: one more than there are changes along the list. */
 static size_t count_hosts(const struct targets *t)
 {
 	size_t n = 1;
@@ -351,7 +354,7 @@ static void tear_down(struct check *c)
 	free(c->hosts);
 }
 
-/* Tells why the lines are not all written. Returns the status. */
+/* Reports why not all lines are written. Returns the status. */
 static int output_failed(const struct check *c)
 {
 	if (c->written == -EPIPE)
@@ -364,8 +367,8 @@ static int output_failed(const struct check *c)
 	return exitcode_for(c->written, EXIT_LOCAL);
 }
 
-/* What a run that is over has to say: the status, unless stdout took less than all of it. */
-static int conclude(const struct check *c, int r)
+/* Reports what has failed in a run that is over. Returns its status. */
+static int check_conclude(const struct check *c, int r)
 {
 	if (r == 0)
 		r = c->error;
@@ -394,7 +397,7 @@ int check_run(const struct settings *s, const struct targets *t)
 		task_wake(&c.task);
 		r = loop_run();
 	}
-	r = conclude(&c, r);
+	r = check_conclude(&c, r);
 	tear_down(&c);
 	return r;
 }

@@ -6,8 +6,8 @@
 #include "cmd/options.h"
 
 /*
- * Probes all targets, at most a few hundred at a time, and prints a line for each in the order given
- * unless s->quiet. Runs the loop. Returns EXIT_OK when all are open, else the status of the first in
+ * Probes all targets, at most 512 at a time, and prints a line for each in the order given unless
+ * s->quiet. Runs the loop. Returns EXIT_OK when all are open, else the status of the first in
  * order that is not.
  */
 int check_run(const struct settings *s, const struct targets *t);

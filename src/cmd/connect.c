@@ -38,7 +38,7 @@ static const struct plan plan_relay[] = {{&stage_connect, LEG_CONNECTION, true},
 					 {&stage_delivered, LEG_CONNECTION, false},
 					 {NULL, LEG_CONNECTION, false}};
 
-/* The one session of a run, and what hears signals beside it. */
+/* The one session of a run, and the task that acts on signals. */
 struct client {
 	struct task task;
 	struct session session;
@@ -46,7 +46,7 @@ struct client {
 	int status;
 };
 
-static void session_ended(struct session *s)
+static void client_ended(struct session *s)
 {
 	struct client *c = s->settings->owner;
 
@@ -54,8 +54,8 @@ static void session_ended(struct session *s)
 	loop_stop();
 }
 
-/* SIGUSR1 asks how the session is doing. */
-static void report_live(const struct session *s)
+/* SIGUSR1: reports the session as it stands, on stderr. */
+static void client_report(const struct session *s)
 {
 	struct facts facts;
 
@@ -63,14 +63,14 @@ static void report_live(const struct session *s)
 	report_write(&facts, STDERR_FILENO);
 }
 
-/* A signal has come. One that ends us ends the session, and with it its command. */
+/* A signal has come. SIGTERM, SIGINT and SIGHUP end the session, and with it its COMMAND. */
 static void client_step(struct task *task)
 {
 	static const int deadly[] = {SIGTERM, SIGINT, SIGHUP};
 	struct client *c = list_entry(task, struct client, task);
 
 	if (signals_taken(SIGUSR1))
-		report_live(&c->session);
+		client_report(&c->session);
 	if (c->children && signals_taken(SIGCHLD))
 		children_reap(c->children);
 	for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++) {
@@ -81,7 +81,7 @@ static void client_step(struct task *task)
 	}
 }
 
-static const struct plan *choose_plan(const struct settings *s)
+static const struct plan *connect_plan(const struct settings *s)
 {
 	if (s->session.command)
 		return settings_relay(s) ? plan_relay : plan_command;
@@ -90,8 +90,8 @@ static const struct plan *choose_plan(const struct settings *s)
 	return s->greet ? plan_greet : plan_stdio;
 }
 
-/* Catches what a client acts on. Returns 0 or -errno. */
-static int catch_signals(struct client *c)
+/* Catches the signals that a client acts on. Returns 0 or -errno. */
+static int client_catch_signals(struct client *c)
 {
 	static const int always[] = {SIGUSR1, SIGTERM, SIGINT, SIGHUP};
 	static const int child[] = {SIGCHLD};
@@ -106,14 +106,14 @@ static int converse(struct settings *s, const struct target *to)
 	struct client c = {.children = s->session.children};
 	int r;
 
-	s->session.plan = choose_plan(s);
-	s->session.ended = session_ended;
+	s->session.plan = connect_plan(s);
+	s->session.ended = client_ended;
 	s->session.owner = &c;
 	s->session.host = to->host;
 	s->session.port = to->port;
 	task_init(&c.task, client_step);
 	session_start(&c.session, &s->session, 1, -1, NULL);
-	r = catch_signals(&c);
+	r = client_catch_signals(&c);
 	if (r == 0)
 		r = loop_run();
 	if (r == 0)
@@ -122,7 +122,7 @@ static int converse(struct settings *s, const struct target *to)
 	return exitcode_for(r, EXIT_LOST);
 }
 
-/* Checks the targets; when all are open, the command takes our place. */
+/* Checks the targets; when all are open, COMMAND is executed in place of this program. */
 static int check(struct settings *s, const struct targets *targets, struct program *command)
 {
 	int r;
@@ -132,15 +132,15 @@ static int check(struct settings *s, const struct targets *targets, struct progr
 	return r == 0 && command->path ? program_exec(command) : r;
 }
 
-static int run(struct settings *s, struct program *command)
+static int connect_run(struct settings *s, struct program *command)
 {
-	struct prepared watching = {.report_fd = -1};
+	struct prepared prepared = {.report_fd = -1};
 	struct children children = {.proc = -1};
 	struct targets targets;
 	int r = targets_connect(s, &targets);
 
 	if (r == 0)
-		r = prepare_open(&watching, s);
+		r = prepare_open(&prepared, s);
 	if (r == 0 && settings_command(s)) {
 		r = program_prepare(command, s->words, s->shell);
 		s->session.command = command;
@@ -160,7 +160,7 @@ static int run(struct settings *s, struct program *command)
 		loop_close();
 	}
 	children_close(&children);
-	prepare_close(&watching);
+	prepare_close(&prepared);
 	targets_free(&targets);
 	return r;
 }
@@ -172,7 +172,7 @@ int cmd_connect(int argc, char **argv)
 	int r = options_parse(&s, IN_CONNECT, argc, argv);
 
 	if (r == 0 && !s.help)
-		r = run(&s, &command);
+		r = connect_run(&s, &command);
 	program_free(&command);
 	options_free(&s);
 	return r;

@@ -96,7 +96,7 @@ static bool is_pair(const char *word)
 	return *word == '[' ? strstr(word, "]:") != NULL : colon && !strchr(colon + 1, ':');
 }
 
-static const char *name_of(const struct settings *s)
+static const char *command_name(const struct settings *s)
 {
 	return s->command == IN_LISTEN ? "listen" : "connect";
 }
@@ -120,8 +120,8 @@ static bool hint_url(const struct settings *s)
 		length = (int)strcspn(host, "/?#");
 		if (memchr(host, ':', (size_t)length))
 			*port = '\0';
-		diag_failure("'%.100s' is a URL: tcptool %s %.*s%s", word, name_of(s), length < 100 ? length : 100,
-			     host, port);
+		diag_failure("'%.100s' is a URL: tcptool %s %.*s%s", word, command_name(s),
+			     length < 100 ? length : 100, host, port);
 		return true;
 	}
 	return false;
@@ -199,7 +199,7 @@ static bool hint_order(const struct settings *s)
 		return false;
 	if (!may_be_host(words[1]))
 		return false;
-	diag_failure("HOST stands before PORT: tcptool %s %.100s %s", name_of(s), words[1], words[0]);
+	diag_failure("HOST stands before PORT: tcptool %s %.100s %s", command_name(s), words[1], words[0]);
 	return true;
 }
 
@@ -214,8 +214,8 @@ static bool hint_command(const struct settings *s)
 	/* HOST PORT has to be what is left */
 	if (first == 2 && (!may_be_host(words[0]) || !is_port_number(words[1])))
 		return false;
-	diag_failure("a command stands behind --: tcptool %s %.100s%s%.100s -- %.100s", name_of(s), words[0],
-		     first == 2 ? " " : "", first == 2 ? words[1] : "", words[first]);
+	diag_failure("a command stands behind --: tcptool %s %.100s%s%.100s -- %.100s", command_name(s),
+		     words[0], first == 2 ? " " : "", first == 2 ? words[1] : "", words[first]);
 	return true;
 }
 

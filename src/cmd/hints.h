@@ -1,6 +1,6 @@
 /*
- * What is typed for other programs, or in another order: nothing is guessed, but the message that refuses it
- * shows the right form.
+ * Hints: what is typed as for other programs, such as nc(1), or in another order is refused, by a message
+ * that shows the right form.
  */
 #ifndef CMD_HINTS_H
 #define CMD_HINTS_H
@@ -8,8 +8,8 @@
 #include "cmd/options.h"
 
 /*
- * An option that there is not, "-e" or "--ssl", or one that `command` cannot use; `next` is its argument, the
- * word behind it, or NULL. Returns true after one line on stderr, or false when there is nothing to say.
+ * For an option that is unknown ("-e", "--ssl") or that `command` does not have; `next` is its argument, the
+ * word behind it, or NULL. Returns true after one line on stderr, or false: there is no hint for it.
  */
 bool hints_option(enum command_set command, const char *option, const char *next);
 

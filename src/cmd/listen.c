@@ -34,13 +34,13 @@ static const struct plan plan_relay[] = {{&stage_relay, LEG_OTHER, false},
 					 {&stage_delivered, LEG_CONNECTION, false},
 					 {NULL, LEG_CONNECTION, false}};
 
-/* Descriptors for what happens now and then: the pipe of a look-up, a folder of /proc. */
+/* Descriptors that are open for moments: the pipe of a look-up, a directory of /proc. */
 #define DESCRIPTORS_BESIDE 2
 
-/* An answer of the name service for --forward is used for so long. */
+/* How long the answer of a look-up for --forward is used. */
 #define ANSWER_LASTS (5 * NSEC_PER_SEC)
 
-/* Says why listening failed. Returns the exit status. */
+/* Reports why listening failed. Returns the exit status. */
 static int cannot_listen(const struct settings *s, const struct listener *l, int error)
 {
 	char text[ENDPOINT_TEXT];
@@ -99,7 +99,7 @@ static int count_inherited(void)
 	return -1;
 }
 
-/* Does it, or only sees whether it is allowed. Returns the exit status. */
+/* Calls `how`, which is privileges_drop() or privileges_try(). Returns the exit status. */
 static int give_up_privileges(const struct settings *s,
 			      int (*how)(const struct privileges *, const char **what))
 {
@@ -124,8 +124,8 @@ static int prepare_command(struct settings *s, struct program *command, const st
 	return r;
 }
 
-/* Listen, tell, give up privileges, serve: in this order. */
-static int serve(struct settings *s, struct program *command, int inherited)
+/* Listens, announces that, gives up privileges, serves: in this order. */
+static int listen_serve(struct settings *s, struct program *command, int inherited)
 {
 	struct server *server = NULL;
 	struct rlimit files;
@@ -133,7 +133,7 @@ static int serve(struct settings *s, struct program *command, int inherited)
 	int r = 0;
 
 	fd_raise_limit(&files);
-	/* what can be known to fail before anybody is told that we are ready */
+	/* what is sure to fail has to fail before readiness is announced */
 	if (!s->privileges.chroot)
 		r = prepare_command(s, command, &files);
 	if (r == 0)
@@ -144,7 +144,7 @@ static int serve(struct settings *s, struct program *command, int inherited)
 		return r;
 	r = server_open(&server, &s->server, &l);
 	if (r == 0)
-		r = readiness_announce(&s->announce, &l);
+		r = readiness_announce(&s->readiness, &l);
 	if (r == 0)
 		r = give_up_privileges(s, privileges_drop);
 	if (r == 0 && s->privileges.chroot)
@@ -158,7 +158,7 @@ static int serve(struct settings *s, struct program *command, int inherited)
 }
 
 /* Loads the rules and looks up the user, whose names are in files that chroot may hide. */
-static int look_up(struct settings *s)
+static int listen_look_up(struct settings *s)
 {
 	char reason[300];
 	int r = access_load(s->server.access, &s->rules, reason, sizeof reason);
@@ -180,7 +180,7 @@ static int look_up(struct settings *s)
 	return r == -ENOENT || r == -ENODATA ? EXIT_USAGE : exitcode_for(r, EXIT_LOCAL);
 }
 
-static const struct plan *choose_plan(const struct settings *s)
+static const struct plan *listen_plan(const struct settings *s)
 {
 	if (settings_command(s))
 		return settings_relay(s) ? plan_relay : plan_command;
@@ -204,15 +204,15 @@ struct shared {
 };
 
 /* Completes the settings of server and sessions. */
-static void settle_settings(struct settings *s, struct shared *shared)
+static void complete_settings(struct settings *s, struct shared *shared)
 {
-	s->session.plan = choose_plan(s);
+	s->session.plan = listen_plan(s);
 	s->server.descriptors = descriptors(s);
 	s->server.descriptors_beside = DESCRIPTORS_BESIDE;
 	s->server.tells_full = true;
-	/* one of many: -v tells what befalls it */
+	/* with -k the failure of a connection is told under -v only */
 	s->session.failures = s->server.keep_open ? DIAG_STEPS : DIAG_FAILURES;
-	/* what the listener uses does not bind the other leg */
+	/* -4 and -6 concern the listener, and not the upstream */
 	s->dial.family = AF_UNSPEC;
 	/* stdin and stdout can serve one at a time */
 	if (!s->greet && !s->forward && !settings_command(s))
@@ -239,13 +239,13 @@ static int serve_in_loop(struct settings *s, struct shared *shared, int inherite
 		diag_failure("cannot wait: %s", strerror(-r));
 		return exitcode_for(r, EXIT_LISTEN);
 	}
-	r = serve(s, &shared->command, inherited);
+	r = listen_serve(s, &shared->command, inherited);
 	shared_lookup_close(&shared->lookup);
 	loop_close();
 	return r;
 }
 
-static int run(struct settings *s)
+static int listen_run(struct settings *s)
 {
 	struct prepared prepared = {.report_fd = -1};
 	struct shared shared = {.children.proc = -1};
@@ -256,11 +256,11 @@ static int run(struct settings *s)
 		r = targets_forward(s);
 	s->server.access = &shared.access;
 	if (r == 0)
-		r = look_up(s);
+		r = listen_look_up(s);
 	if (r == 0)
 		r = prepare_open(&prepared, s);
 	if (r == 0) {
-		settle_settings(s, &shared);
+		complete_settings(s, &shared);
 		fd_close_on_exec();
 		r = serve_in_loop(s, &shared, inherited);
 	}
@@ -277,7 +277,7 @@ int cmd_listen(int argc, char **argv)
 	int r = options_parse(&s, IN_LISTEN, argc, argv);
 
 	if (r == 0 && !s.help)
-		r = run(&s);
+		r = listen_run(&s);
 	options_free(&s);
 	return r;
 }

@@ -50,15 +50,15 @@ enum help_group {
 
 static const char *const group_names[] = {
 	[OFTEN] = "Used most",
-	[FLOWS] = "The two flows, or what takes their place",
+	[FLOWS] = "The two flows, or COMMAND",
 	[CONNECTING] = "Connecting",
 	[HEALTH] = "Health checks",
 	[LISTENING] = "Listening",
 	[SERVING] = "Serving",
-	[ACCESS] = "Who may connect, and as whom",
+	[ACCESS] = "Access and privileges",
 	[ADDRESSES] = "Addresses",
 	[LIMITS] = "Limits on time",
-	[SEEING] = "Seeing",
+	[SEEING] = "Traces and reports",
 	[SHAPING] = "Shaping",
 	[MESSAGES] = "Messages",
 };
@@ -79,10 +79,10 @@ struct option_row {
 
 #define AT(member) offsetof(struct settings, member)
 
-/* What only concerns stdin and stdout joined to a connection. */
+/* Options for a connection that is joined to stdin and stdout. */
 #define ONLY_RELAY "quit-after no-shutdown send-only recv-only"
 
-/* What shapes the flows, and the ways of using a connection that have none of ours. */
+/* Options that change the flows, and the uses of a connection that have no such flows. */
 #define SHAPERS "crlf telnet limit-rate delay chunk"
 #define NO_FLOWS "greet check COMMAND shell"
 
@@ -93,11 +93,11 @@ static const struct option_row table[] = {
 	{FLOWS, "no-shutdown", 0, FLAG, IN_BOTH, AT(session.no_shutdown), 0, 0, 0, NULL,
 	 "send no FIN before the session's end", "greet check recv-only", NULL},
 	{FLOWS, "shutdown", 'N', FLAG, IN_BOTH, AT(shuts), 0, 0, 0, NULL,
-	 "send a FIN at stdin's end, as is done anyway", "no-shutdown", NULL},
+	 "send a FIN at the end of stdin (the default)", "no-shutdown", NULL},
 	{FLOWS, "send-only", 0, FLAG, IN_BOTH, AT(session.send_only), 0, 0, 0, NULL,
-	 "write nothing that is received", "recv-only greet check", NULL},
+	 "drop what is received", "recv-only greet check", NULL},
 	{FLOWS, "recv-only", 0, FLAG, IN_BOTH, AT(session.recv_only), 0, 0, 0, NULL,
-	 "leave stdin alone, send nothing", "greet check", NULL},
+	 "send nothing, do not read stdin", "greet check", NULL},
 	{FLOWS, "greet", 'g', OPTIONAL_STRING, IN_BOTH, AT(session.greeting), AT(greet), 0, 0, "TEXT",
 	 "exchange a greeting instead of stdin and stdout", "check", NULL},
 
@@ -111,11 +111,11 @@ static const struct option_row table[] = {
 	{CONNECTING, "source-port", 'p', NUMBER, IN_CONNECT, AT(dial.source_port), 0, 1, 65535, "PORT",
 	 "connect from this port", NULL, NULL},
 	{OFTEN, "check", 'z', FLAG, IN_CONNECT, AT(check), 0, 0, 0, NULL,
-	 "only see whether HOST accepts at PORTS", NULL, NULL},
+	 "only check which PORTS of HOST accept", NULL, NULL},
 
 	/* listening */
 	{OFTEN, "keep-open", 'k', FLAG, IN_LISTEN, AT(server.keep_open), 0, 0, 0, NULL,
-	 "go on to the next connection", NULL, NULL},
+	 "accept further connections after the first", NULL, NULL},
 	{FLOWS, "shell", 'c', STRING, IN_BOTH, AT(shell), 0, 0, 0, "STRING", "run STRING by sh -c as COMMAND",
 	 "COMMAND forward " ONLY_RELAY " greet", NULL},
 	{OFTEN, "forward", 'F', STRING, IN_LISTEN, AT(forward), 0, 0, 0, "HOST:PORT",
@@ -127,7 +127,7 @@ static const struct option_row table[] = {
 	{OFTEN, "allow", 0, LIST, IN_LISTEN, AT(rules.allow), 0, 0, 0, "CIDR",
 	 "serve these addresses, refuse others", NULL, NULL},
 	{ACCESS, "deny", 0, LIST, IN_LISTEN, AT(rules.deny), 0, 0, 0, "CIDR",
-	 "refuse these addresses, whatever else", NULL, NULL},
+	 "refuse these addresses, even if allowed", NULL, NULL},
 	{ACCESS, "allow-file", 0, LIST, IN_LISTEN, AT(rules.allow_files), 0, 0, 0, "FILE",
 	 "as --allow, one a line; read again on SIGHUP", NULL, NULL},
 	{ACCESS, "deny-file", 0, LIST, IN_LISTEN, AT(rules.deny_files), 0, 0, 0, "FILE",
@@ -139,10 +139,10 @@ static const struct option_row table[] = {
 	{LISTENING, "backlog", 0, NUMBER, IN_LISTEN, AT(listen.backlog), 0, 1, INT32_MAX, "N",
 	 "let at most N connections wait to be accepted", NULL, NULL},
 	{LISTENING, "reuse-port", 0, FLAG, IN_LISTEN, AT(listen.reuse_port), 0, 0, 0, NULL,
-	 "share the port with listeners that say so, too", NULL, NULL},
-	{OFTEN, "port-file", 0, STRING, IN_LISTEN, AT(announce.port_file), 0, 0, 0, "FILE",
+	 "share the port with others that say so, too", NULL, NULL},
+	{OFTEN, "port-file", 0, STRING, IN_LISTEN, AT(readiness.port_file), 0, 0, 0, "FILE",
 	 "when listening, write the port to FILE", NULL, NULL},
-	{LISTENING, "ready-fd", 0, NUMBER, IN_LISTEN, AT(announce.ready_fd), 0, 3, INT32_MAX, "N",
+	{LISTENING, "ready-fd", 0, NUMBER, IN_LISTEN, AT(readiness.ready_fd), 0, 3, INT32_MAX, "N",
 	 "when listening, write the port to descriptor N", NULL, NULL},
 	{SERVING, "drain", 0, TIME, IN_LISTEN, AT(server.drain), 0, 0, 0, "TIME",
 	 "on SIGTERM, SIGINT: let sessions last TIME (0)", NULL, NULL},
@@ -157,7 +157,7 @@ static const struct option_row table[] = {
 	{OFTEN, "send", 0, STRING, IN_CONNECT, AT(send), 0, 0, 0, "TEXT",
 	 "send TEXT, with C's escapes, in place of stdin", "recv-only greet check COMMAND shell", NULL},
 	{OFTEN, "expect", 0, STRING, IN_CONNECT, AT(expect), 0, 0, 0, "REGEX",
-	 "succeed when this shows up in what is received", ONLY_RELAY " greet check COMMAND shell " SHAPERS,
+	 "succeed when what is received matches REGEX", ONLY_RELAY " greet check COMMAND shell " SHAPERS,
 	 NULL},
 	{HEALTH, "settle", 0, TIME, IN_CONNECT, AT(settle), 0, 1, 0, "TIME",
 	 "with -z: what closes within TIME is dropped", NULL, "check"},
@@ -171,41 +171,41 @@ static const struct option_row table[] = {
 	 NULL, NULL},
 	{LIMITS, "keepalive", 0, KEEPALIVE, IN_BOTH, AT(keepalive), 0, 0, 0, "IDLE[,INTERVAL[,COUNT]]",
 	 "probe a silent peer (60,10,6)", "no-keepalive", NULL},
-	{LIMITS, "no-keepalive", 0, FLAG, IN_BOTH, AT(keepalive.off), 0, 0, 0, NULL, "do not probe", NULL,
-	 NULL},
+	{LIMITS, "no-keepalive", 0, FLAG, IN_BOTH, AT(keepalive.off), 0, 0, 0, NULL,
+	 "send no keepalive probes", NULL, NULL},
 
 	/* seeing */
 	{OFTEN, "verbose", 'v', COUNT, IN_BOTH, AT(verbose), 0, 0, 0, NULL,
-	 "tell each step; -vv: each attempt, and TCP_INFO", "quiet", NULL},
+	 "print each step; -vv: each attempt, TCP_INFO", "quiet", NULL},
 	{OFTEN, "hexdump", 'x', FLAG, IN_BOTH, AT(hexdump), 0, 0, 0, NULL,
-	 "show what is sent and received, on stderr", "check COMMAND shell trace", NULL},
+	 "dump what is sent and received on stderr", "check COMMAND shell trace", NULL},
 	{SEEING, "trace", 'o', STRING, IN_BOTH, AT(trace_file), 0, 0, 0, "FILE",
-	 "write down what is sent and received", "check COMMAND shell", NULL},
+	 "record what is sent and received in FILE", "check COMMAND shell", NULL},
 	{SEEING, "trace-format", 0, STRING, IN_BOTH, AT(trace_format), 0, 0, 0, "FORMAT",
 	 "hex, raw, jsonl or pcapng (by FILE's ending)", NULL, "trace"},
 	{SEEING, "report", 0, OPTIONAL_STRING, IN_BOTH, AT(report_file), AT(report), 0, 0, "FILE",
-	 "tell of each connection in a line of JSON", "check COMMAND shell", NULL},
+	 "print a line of JSON for each connection", "check COMMAND shell", NULL},
 	{SEEING, "progress", 0, FLAG, IN_BOTH, AT(session.progress), 0, 0, 0, NULL,
 	 "show a meter, if stderr is a terminal", "check COMMAND shell greet forward expect", NULL},
 
 	/* shaping */
-	{OFTEN, "crlf", 'C', FLAG, IN_BOTH, AT(session.shaping.crlf), 0, 0, 0, NULL, "send LF as CRLF",
+	{OFTEN, "crlf", 'C', FLAG, IN_BOTH, AT(session.filters.crlf), 0, 0, 0, NULL, "send LF as CRLF",
 	 NO_FLOWS " forward", NULL},
-	{SHAPING, "telnet", 't', FLAG, IN_BOTH, AT(session.shaping.telnet), 0, 0, 0, NULL,
+	{SHAPING, "telnet", 't', FLAG, IN_BOTH, AT(session.filters.telnet), 0, 0, 0, NULL,
 	 "refuse TELNET's options", NO_FLOWS " forward", NULL},
-	{SHAPING, "limit-rate", 0, SIZE, IN_BOTH, AT(session.shaping.rate), 0, 1, INT64_MAX / 2, "SIZE",
+	{SHAPING, "limit-rate", 0, SIZE, IN_BOTH, AT(session.filters.rate), 0, 1, INT64_MAX / 2, "SIZE",
 	 "move at most SIZE bytes a second each way", NO_FLOWS, NULL},
-	{SHAPING, "delay", 0, TIME, IN_BOTH, AT(session.shaping.delay), 0, 1, 0, "TIME",
-	 "pause so long behind each line sent", NO_FLOWS " forward", NULL},
-	{SHAPING, "chunk", 0, SIZE, IN_BOTH, AT(session.shaping.chunk), 0, 1, INT32_MAX, "SIZE",
+	{SHAPING, "delay", 0, TIME, IN_BOTH, AT(session.filters.delay), 0, 1, 0, "TIME",
+	 "pause for TIME behind each line sent", NO_FLOWS " forward", NULL},
+	{SHAPING, "chunk", 0, SIZE, IN_BOTH, AT(session.filters.chunk), 0, 1, INT32_MAX, "SIZE",
 	 "send at most SIZE bytes a write", NO_FLOWS " forward", NULL},
 	{SHAPING, "sockopt", 'O', LIST, IN_BOTH, AT(options), 0, 0, 0, "NAME[=VALUE]",
 	 "set a socket option; help lists them", NULL, NULL},
 
 	/* more or less */
-	{MESSAGES, "quiet", 0, FLAG, IN_BOTH, AT(quiet), 0, 0, 0, NULL, "do not tell of failures", NULL,
+	{MESSAGES, "quiet", 0, FLAG, IN_BOTH, AT(quiet), 0, 0, 0, NULL, "print no error messages", NULL,
 	 NULL},
-	{MESSAGES, "help", 'h', FLAG, IN_BOTH, AT(help), 0, 0, 0, NULL, "show this", NULL, NULL},
+	{MESSAGES, "help", 'h', FLAG, IN_BOTH, AT(help), 0, 0, 0, NULL, "show these options", NULL, NULL},
 
 	{FLOWS, "COMMAND", 0, COMMAND, IN_BOTH, AT(words), 0, 0, 0, NULL, NULL,
 	 ONLY_RELAY " greet idle-timeout", NULL},
@@ -259,7 +259,7 @@ static void make_arrays(struct getopt_arrays *a)
 	a->longs[OPTIONS] = (struct option){0};
 }
 
-/* A usage error: one line, and where to read more. */
+/* A usage error: one line, which ends with the --help to read. Returns EXIT_USAGE. */
 static int __attribute__((format(printf, 2, 3))) usage(const struct settings *s, const char *format, ...)
 {
 	char what[600];
@@ -272,7 +272,7 @@ static int __attribute__((format(printf, 2, 3))) usage(const struct settings *s,
 	return EXIT_USAGE;
 }
 
-/* The range of a number, in the words of the error message. */
+/* The usage error for a number, with its range. */
 static int bad_number(const struct settings *s, const struct option_row *row, const char *word)
 {
 	return usage(s, "--%s: '%.100s' is not a number from %" PRId64 " to %" PRId64, row->name, word,
@@ -305,7 +305,7 @@ static int store_size(const struct settings *s, const struct option_row *row, co
 }
 
 /* One more word of a list. Returns 0 or EXIT_RESOURCES. */
-static int append(struct access_words *words, const char *word)
+static int append_word(struct access_words *words, const char *word)
 {
 	const char **list = realloc(words->list, ((size_t)words->count + 1) * sizeof *list);
 
@@ -355,7 +355,7 @@ static int store(struct settings *s, const struct option_row *row, const char *w
 			return usage(s, "--%s: '%.100s' is not IDLE[,INTERVAL[,COUNT]]", row->name, word);
 		return 0;
 	case LIST:
-		return append(at, word);
+		return append_word(at, word);
 	case COMMAND:
 		break;
 	}
@@ -395,7 +395,7 @@ static const struct option_row *row_of_name(const char *name)
 	return NULL;
 }
 
-/* The option of this command that a name was to be: an abbreviation of it, a slip, a part; or NULL. */
+/* The option of this command that `name` abbreviates, misspells or is the last part of; or NULL. */
 static const char *name_meant(const struct settings *s, const char *name)
 {
 	const char *near = NULL, *part = NULL;
@@ -452,7 +452,7 @@ static int check_next(const struct settings *s, char **argv)
 	return EXIT_USAGE;
 }
 
-/* An option of the other command: what stands for it here, or whose it is. */
+/* An option of the other command: a hint what to use here, or which command has it. */
 static int refuse_other(const struct settings *s, const struct option_row *row, bool by_letter)
 {
 	char letter[] = {'-', row->letter, '\0'};
@@ -464,7 +464,7 @@ static int refuse_other(const struct settings *s, const struct option_row *row, 
 }
 
 /* Takes one option. Returns 0 or EXIT_USAGE. */
-static int take(struct settings *s, int answer, char **argv, bool *seen)
+static int take_option(struct settings *s, int answer, char **argv, bool *seen)
 {
 	const struct option_row *row;
 
@@ -474,7 +474,7 @@ static int take(struct settings *s, int answer, char **argv, bool *seen)
 	if (!(row->in & s->command))
 		return refuse_other(s, row, answer < FIRST_CODE);
 	seen[row - table] = true;
-	/* what follows is an operand, though it may have been meant otherwise */
+	/* the next word is an operand, though it may have been meant as the argument */
 	if (has_argument(row) == optional_argument && !optarg && !s->loose_word && argv[optind] &&
 	    *argv[optind] != '-') {
 		s->loose_option = row->name;
@@ -483,7 +483,7 @@ static int take(struct settings *s, int answer, char **argv, bool *seen)
 	return store(s, row, optarg);
 }
 
-/* Takes a word for what is no option. Returns 0 or EXIT_RESOURCES. */
+/* Keeps a word that is no option. Returns 0 or EXIT_RESOURCES. */
 static int take_operand(struct settings *s, const char *word)
 {
 	char *copy = strdup(word);
@@ -512,7 +512,7 @@ static int read_words(struct settings *s, int argc, char **argv, bool *seen)
 		answer = getopt_long(argc, argv, arrays.letters, arrays.longs, NULL);
 		if (answer == -1)
 			break;
-		r = answer == 1 ? take_operand(s, optarg) : take(s, answer, argv, seen);
+		r = answer == 1 ? take_operand(s, optarg) : take_option(s, answer, argv, seen);
 		if (r)
 			return r;
 	}
@@ -547,7 +547,7 @@ static const struct option_row *first_seen(const char *names, const bool *seen)
 	return NULL;
 }
 
-/* How a row is called in a message. */
+/* The dashes in front of a row's name in messages. */
 static const char *dashes(const struct option_row *row)
 {
 	return row->kind == COMMAND ? "" : "--";
@@ -601,8 +601,8 @@ static int check_descriptors(const struct settings *s)
 		const char *option;
 		int fd; /* -1: none */
 	} named[] = {
-		{"--ready-fd", s->announce.ready_fd ? (int)s->announce.ready_fd : -1},
-		{"--port-file", s->announce.port_file ? output_descriptor(s->announce.port_file) : -1},
+		{"--ready-fd", s->readiness.ready_fd ? (int)s->readiness.ready_fd : -1},
+		{"--port-file", s->readiness.port_file ? output_descriptor(s->readiness.port_file) : -1},
 		{"--trace", s->trace_file ? output_descriptor(s->trace_file) : -1},
 		{"--report", s->report_file ? output_descriptor(s->report_file) : -1},
 	};
@@ -632,7 +632,7 @@ static int list_sockopts(void)
 	return help_finish();
 }
 
-/* --- defaults before, conclusions after --- */
+/* --- defaults before, completion after --- */
 
 static void set_defaults(struct settings *s, enum command_set command)
 {
@@ -644,8 +644,8 @@ static void set_defaults(struct settings *s, enum command_set command)
 	s->server.max_connections = 100;
 }
 
-/* Spreads what one option says to all the layers it concerns. */
-static void conclude(struct settings *s)
+/* Copies options to all the settings that they concern. */
+static void complete_options(struct settings *s)
 {
 	int family = s->ipv4 ? AF_INET : s->ipv6 ? AF_INET6 : AF_UNSPEC;
 
@@ -653,7 +653,7 @@ static void conclude(struct settings *s)
 	s->dial.timeout = s->server.wait = s->timeout;
 	s->dial.keepalive = s->listen.keepalive = s->keepalive;
 	s->session.deadline = s->deadline ? clock_after(clock_now(), s->deadline) : NSEC_NEVER;
-	s->listen.look_up_until = s->announce.deadline = s->session.deadline;
+	s->listen.look_up_until = s->readiness.deadline = s->session.deadline;
 	if (s->timeout && (!s->deadline || s->timeout < s->deadline))
 		s->listen.look_up_until = clock_after(clock_now(), s->timeout);
 	s->session.keep_stdout = s->server.keep_open;
@@ -689,7 +689,7 @@ int options_parse(struct settings *s, enum command_set command, int argc, char *
 	if (r)
 		return r;
 	diag_set_level(s->quiet ? DIAG_QUIET : s->verbose);
-	conclude(s);
+	complete_options(s);
 	return 0;
 }
 

@@ -23,7 +23,7 @@ struct settings {
 	enum command_set command;
 	struct dial_settings dial;
 	struct listen_settings listen;
-	struct readiness_settings announce;
+	struct readiness_settings readiness;
 	struct session_settings session;
 	struct server_settings server;
 	struct access_settings rules;
@@ -31,7 +31,7 @@ struct settings {
 
 	bool greet;  /* --greet */
 	bool check;  /* --check */
-	bool shuts;  /* --shutdown: what is done anyway */
+	bool shuts;  /* --shutdown: the default, with no effect */
 	bool quiet;  /* --quiet */
 	bool help;   /* --help: it has been printed, there is nothing to do */
 	int verbose; /* -v: how often */
@@ -47,14 +47,14 @@ struct settings {
 	const char *report_file;  /* ... to this file; NULL: stderr */
 	const char *send;         /* --send, escapes and all; NULL: stdin */
 	const char *expect;       /* --expect; NULL: nothing in particular */
-	nsec settle;              /* --settle: how long an open port is watched */
+	nsec settle;              /* --settle: how long a connection must stay open; 0: not at all */
 	struct access_words options; /* --sockopt */
 
 	const char *shell;   /* --shell: a command for sh -c; NULL: none */
 	const char *forward; /* --forward: HOST:PORT; NULL: no forwarding */
 	char **words;        /* COMMAND and its arguments, behind "--"; NULL: none */
 
-	/* our own copies, to be taken apart: what ps(1) shows of us stays as it was typed */
+	/* copies that are cut into parts: ps(1) goes on to show the command line as it was typed */
 	char **operands; /* the words that are no options, NULL at the end */
 	int operand_count;
 	/* the operand behind an option whose argument is optional, that option and its argument's name */
@@ -74,7 +74,7 @@ static inline bool settings_relay(const struct settings *s)
 	const struct session_settings *to = &s->session;
 
 	return to->trace || to->report_fd >= 0 || to->send_only || to->quit_after >= 0 || to->idle_timeout ||
-	       filters_wanted(&to->shaping);
+	       filters_wanted(&to->filters);
 }
 
 /*

@@ -13,7 +13,7 @@
 #include "base/output.h"
 #include "trace/trace.h"
 
-static int out_of_memory(void)
+static int prepare_out_of_memory(void)
 {
 	diag_failure("%s", strerror(ENOMEM));
 	return EXIT_RESOURCES;
@@ -60,7 +60,7 @@ static int cannot_open(const struct settings *s, const char *what, const char *p
 	return EXIT_TIMEDOUT;
 }
 
-static int open_trace(struct prepared *w, struct settings *s)
+static int open_trace(struct prepared *p, struct settings *s)
 {
 	enum trace_format format = TRACE_HEX;
 	int r = 0;
@@ -73,14 +73,14 @@ static int open_trace(struct prepared *w, struct settings *s)
 		r = check_raw(s, format);
 	if (r)
 		return r;
-	r = trace_open(&w->trace, format, s->trace_file, s->session.deadline);
+	r = trace_open(&p->trace, format, s->trace_file, s->session.deadline);
 	if (r < 0)
 		return cannot_open(s, "trace", s->trace_file ? s->trace_file : "stderr", r);
-	s->session.trace = w->trace;
+	s->session.trace = p->trace;
 	return 0;
 }
 
-static int open_report(struct prepared *w, struct settings *s)
+static int open_report(struct prepared *p, struct settings *s)
 {
 	const struct output_limit limit = {.until = s->session.deadline};
 	int fd;
@@ -94,99 +94,99 @@ static int open_report(struct prepared *w, struct settings *s)
 	fd = output_open(s->report_file, 0, &limit);
 	if (fd < 0)
 		return cannot_open(s, "report", s->report_file, fd);
-	s->session.report_fd = w->report_fd = fd;
+	s->session.report_fd = p->report_fd = fd;
 	return 0;
 }
 
 /* The text to send and the pattern to expect. */
-static int read_texts(struct prepared *w, struct settings *s)
+static int read_texts(struct prepared *p, struct settings *s)
 {
 	char reason[128];
 	long length;
 	int r;
 
 	if (s->send) {
-		w->send = malloc(strlen(s->send) + 1);
-		if (!w->send)
-			return out_of_memory();
-		length = unescape(s->send, w->send);
+		p->send = malloc(strlen(s->send) + 1);
+		if (!p->send)
+			return prepare_out_of_memory();
+		length = unescape(s->send, p->send);
 		if (length < 0) {
 			diag_failure("--send: '%.100s' has an escape that does not exist", s->send);
 			return EXIT_USAGE;
 		}
-		s->session.send = w->send;
+		s->session.send = p->send;
 		s->session.send_length = (size_t)length;
 	}
 	if (!s->expect)
 		return 0;
-	r = regcomp(&w->expect.pattern, s->expect, REG_EXTENDED | REG_NOSUB);
+	r = regcomp(&p->expect.pattern, s->expect, REG_EXTENDED | REG_NOSUB);
 	if (r) {
-		regerror(r, &w->expect.pattern, reason, sizeof reason);
+		regerror(r, &p->expect.pattern, reason, sizeof reason);
 		diag_failure("--expect: '%.100s': %s", s->expect, reason);
 		return EXIT_USAGE;
 	}
-	w->has_pattern = true;
-	w->expect.text = s->expect;
-	s->session.expect = &w->expect;
+	p->has_pattern = true;
+	p->expect.text = s->expect;
+	s->session.expect = &p->expect;
 	return 0;
 }
 
-/* What the kernel refuses here it would refuse later, with a peer waiting. */
-static int try_options(const struct prepared *w, const struct settings *s)
+/* Tries the socket options: a refusal has to be known before there is a peer. */
+static int try_options(const struct prepared *p, const struct settings *s)
 {
 	const char *failed;
 	int r = 0;
 
 	if (!s->ipv6)
-		r = sockopts_try(AF_INET, &w->options, &failed);
+		r = sockopts_try(AF_INET, &p->options, &failed);
 	if (r == 0 && !s->ipv4)
-		r = sockopts_try(AF_INET6, &w->options, &failed);
+		r = sockopts_try(AF_INET6, &p->options, &failed);
 	if (r == 0)
 		return 0;
 	diag_failure("--sockopt %s: %s", failed, strerror(-r));
 	return EXIT_USAGE;
 }
 
-static int read_options(struct prepared *w, struct settings *s)
+static int read_options(struct prepared *p, struct settings *s)
 {
 	char reason[600];
 
 	if (s->options.count == 0)
 		return 0;
-	w->options.list = calloc((size_t)s->options.count, sizeof *w->options.list);
-	if (!w->options.list)
-		return out_of_memory();
+	p->options.list = calloc((size_t)s->options.count, sizeof *p->options.list);
+	if (!p->options.list)
+		return prepare_out_of_memory();
 	for (int i = 0; i < s->options.count; i++) {
-		if (sockopt_parse(s->options.list[i], &w->options.list[i], reason, sizeof reason) < 0) {
+		if (sockopt_parse(s->options.list[i], &p->options.list[i], reason, sizeof reason) < 0) {
 			diag_failure("--sockopt: %s", reason);
 			return EXIT_USAGE;
 		}
-		w->options.count++;
+		p->options.count++;
 	}
-	s->dial.options = s->listen.options = s->session.options = &w->options;
-	return try_options(w, s);
+	s->dial.options = s->listen.options = s->session.options = &p->options;
+	return try_options(p, s);
 }
 
-int prepare_open(struct prepared *w, struct settings *s)
+int prepare_open(struct prepared *p, struct settings *s)
 {
 	int r;
 
-	memset(w, 0, sizeof *w);
-	w->report_fd = -1;
-	r = read_options(w, s);
+	memset(p, 0, sizeof *p);
+	p->report_fd = -1;
+	r = read_options(p, s);
 	if (r == 0)
-		r = read_texts(w, s);
+		r = read_texts(p, s);
 	if (r == 0)
-		r = open_trace(w, s);
-	return r ? r : open_report(w, s);
+		r = open_trace(p, s);
+	return r ? r : open_report(p, s);
 }
 
-void prepare_close(struct prepared *w)
+void prepare_close(struct prepared *p)
 {
-	trace_close(w->trace);
-	fd_close(&w->report_fd);
-	if (w->has_pattern)
-		regfree(&w->expect.pattern);
-	free(w->send);
-	free(w->options.list);
+	trace_close(p->trace);
+	fd_close(&p->report_fd);
+	if (p->has_pattern)
+		regfree(&p->expect.pattern);
+	free(p->send);
+	free(p->options.list);
 }

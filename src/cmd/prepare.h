@@ -1,4 +1,4 @@
-/* From what was typed to what sessions use: traces, reports, patterns, socket options. */
+/* Opens and parses what options name: traces, reports, patterns, socket options. */
 #ifndef CMD_PREPARE_H
 #define CMD_PREPARE_H
 
@@ -9,7 +9,7 @@
 /* What is opened and parsed for a run, beside the settings that point to it. */
 struct prepared {
 	struct trace *trace;
-	int report_fd; /* -1: none that is ours */
+	int report_fd; /* -1: no file was opened for it */
 	struct expectation expect;
 	bool has_pattern;
 	char *send;
@@ -22,7 +22,7 @@ struct prepared {
  */
 int prepare_open(struct prepared *, struct settings *s);
 
-/* Closes the files, the trace's last bytes included, and frees the rest. */
+/* Closes the files and frees the rest. */
 void prepare_close(struct prepared *);
 
 #endif

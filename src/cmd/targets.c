@@ -15,7 +15,7 @@
 /* Operands are shown in messages up to this length. */
 #define SHOWN "'%.100s'"
 
-static int out_of_memory(void)
+static int targets_out_of_memory(void)
 {
 	diag_failure("out of memory");
 	return EXIT_RESOURCES;
@@ -148,7 +148,7 @@ static int check_host(const struct settings *s, const char *host, int family)
 	}
 }
 
-/* HOST or PORT is missing. Sockets passed on take its place, but only in the process that they are for. */
+/* HOST or PORT is missing. Inherited sockets take its place, but only in the process $LISTEN_PID. */
 static int missing(const struct settings *s)
 {
 	const char *pid = getenv("LISTEN_PID");
@@ -214,7 +214,7 @@ int targets_forward(struct settings *s)
 
 	s->upstream = strdup(s->forward);
 	if (!s->upstream)
-		return out_of_memory();
+		return targets_out_of_memory();
 	r = split(s->upstream, &host, &port);
 	if (r)
 		return r;
@@ -233,7 +233,7 @@ static int add_range(struct targets *t, const char *host, unsigned first, unsign
 	struct target *list = realloc(t->list, count * sizeof *list);
 
 	if (!list)
-		return out_of_memory();
+		return targets_out_of_memory();
 	t->list = list;
 	for (unsigned port = first; port <= last; port++)
 		t->list[t->count++] = (struct target){host, (uint16_t)port};

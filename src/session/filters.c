@@ -13,7 +13,7 @@ struct filters {
 	struct filter_slow slow;
 };
 
-static void append(struct flow *f, struct filter *filter)
+static void filters_append(struct flow *f, struct filter *filter)
 {
 	struct filter **at = &f->filters;
 
@@ -24,43 +24,43 @@ static void append(struct flow *f, struct filter *filter)
 
 int filters_apply(struct session *s)
 {
-	const struct filters_settings *settings = &s->settings->shaping;
-	struct filters *shaping;
+	const struct filters_settings *settings = &s->settings->filters;
+	struct filters *filters;
 	struct session_notes *n;
 
 	if (!filters_wanted(settings))
 		return 0;
-	shaping = malloc(sizeof *shaping);
-	if (!shaping)
+	filters = malloc(sizeof *filters);
+	if (!filters)
 		return -ENOMEM;
 	n = session_notes(s);
 	if (!n) {
-		free(shaping);
+		free(filters);
 		return -ENOMEM;
 	}
-	n->filters = shaping;
+	n->filters = filters;
 	/* a line's end is changed first, for it is text; what protects the text from TELNET comes behind */
 	if (settings->crlf) {
-		filter_crlf_init(&shaping->crlf);
-		append(&s->out, &shaping->crlf.filter);
+		filter_crlf_init(&filters->crlf);
+		filters_append(&s->out, &filters->crlf.filter);
 	}
 	/* what crosses the wire counts: before commands are taken out, and behind what is added */
 	if (settings->rate) {
-		filter_rate_init(&shaping->rate_in, settings->rate);
-		append(&s->in, &shaping->rate_in.filter);
+		filter_rate_init(&filters->rate_in, settings->rate);
+		filters_append(&s->in, &filters->rate_in.filter);
 	}
 	if (settings->telnet) {
-		filter_telnet_init(&shaping->telnet);
-		append(&s->out, &shaping->telnet.sent);
-		append(&s->in, &shaping->telnet.received);
+		filter_telnet_init(&filters->telnet);
+		filters_append(&s->out, &filters->telnet.sent);
+		filters_append(&s->in, &filters->telnet.received);
 	}
 	if (settings->rate) {
-		filter_rate_init(&shaping->rate_out, settings->rate);
-		append(&s->out, &shaping->rate_out.filter);
+		filter_rate_init(&filters->rate_out, settings->rate);
+		filters_append(&s->out, &filters->rate_out.filter);
 	}
 	if (settings->delay || settings->chunk) {
-		filter_slow_init(&shaping->slow, settings->delay, (size_t)settings->chunk);
-		append(&s->out, &shaping->slow.filter);
+		filter_slow_init(&filters->slow, settings->delay, (size_t)settings->chunk);
+		filters_append(&s->out, &filters->slow.filter);
 	}
 	return 0;
 }

@@ -121,7 +121,7 @@ struct session_settings {
 	nsec deadline;        /* the moment at which the run ends; NSEC_NEVER: none */
 	nsec settle;          /* for stage_stay: how long a connection has to stay; 0: not at all */
 	const char *greeting; /* the text to greet with; NULL: the tutorial's own */
-	struct filters_settings shaping;
+	struct filters_settings filters;
 	struct trace *trace;  /* NULL: none */
 	int report_fd;        /* where each connection is reported; -1: nowhere */
 	bool progress;        /* a meter on stderr */
