@@ -11,7 +11,7 @@ struct host_entry {
 };
 
 /* FNV-1a over the address: peers cannot choose much of it, and a long chain only costs time. */
-static unsigned bucket_of(const struct endpoint *e)
+static unsigned per_host_bucket(const struct endpoint *e)
 {
 	const unsigned char *bytes = e->any.sa_family == AF_INET6 ?
 					     e->v6.sin6_addr.s6_addr :
@@ -26,7 +26,7 @@ static unsigned bucket_of(const struct endpoint *e)
 
 int per_host_count(const struct per_host *h, const struct endpoint *host)
 {
-	const struct host_entry *e = h->buckets[bucket_of(host)];
+	const struct host_entry *e = h->buckets[per_host_bucket(host)];
 
 	while (e && !endpoint_same_host(&e->host, host))
 		e = e->next;
@@ -35,7 +35,7 @@ int per_host_count(const struct per_host *h, const struct endpoint *host)
 
 struct place *per_host_enter(struct per_host *h, const struct endpoint *host)
 {
-	struct host_entry **at = &h->buckets[bucket_of(host)];
+	struct host_entry **at = &h->buckets[per_host_bucket(host)];
 
 	while (*at && !endpoint_same_host(&(*at)->host, host))
 		at = &(*at)->next;
@@ -56,7 +56,7 @@ void per_host_leave(struct per_host *h, struct place *place)
 	if (!place || --place->count > 0)
 		return;
 	gone = list_entry(place, struct host_entry, place);
-	for (at = &h->buckets[bucket_of(&gone->host)]; *at != gone; at = &(*at)->next)
+	for (at = &h->buckets[per_host_bucket(&gone->host)]; *at != gone; at = &(*at)->next)
 		continue;
 	*at = gone->next;
 	free(gone);

@@ -15,10 +15,10 @@ struct per_host {
 /* How many `host` has. */
 int per_host_count(const struct per_host *, const struct endpoint *host);
 
-/* One more: returns the place of `host`, to be given back by per_host_leave(); NULL without memory. */
+/* Adds one, and returns the place of `host`, to be given back by per_host_leave(); NULL without memory. */
 struct place *per_host_enter(struct per_host *, const struct endpoint *host);
 
-/* One fewer at that place; an address without any takes no memory. NULL is fine. */
+/* Takes one away at that place, and frees it with the last one. NULL is fine. */
 void per_host_leave(struct per_host *, struct place *);
 
 #endif

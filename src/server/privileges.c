@@ -21,7 +21,7 @@
 
 #define CAPABILITY_WORDS _LINUX_CAPABILITY_U32S_3 /* of 32 bits each; capget(2) */
 
-/* Is there any capability in the permitted, effective or inheritable set? Returns 1, 0 or -errno. */
+/* Returns 1 if the permitted, effective or inheritable set has a capability, else 0, or -errno. */
 static int any_capabilities(void)
 {
 	static const struct __user_cap_data_struct none[CAPABILITY_WORDS];
@@ -43,7 +43,7 @@ bool privileges_are_lent(void)
 	return getuid() != 0 && any_capabilities() != 0;
 }
 
-/* A number stands for itself, as long as it is not the "no change" of setuid(2). */
+/* Parses a number but UINT32_MAX, which setresuid(2) takes for "no change". */
 static bool as_number(const char *word, unsigned *out)
 {
 	int64_t n;
@@ -55,8 +55,8 @@ static bool as_number(const char *word, unsigned *out)
 }
 
 /*
- * Why the user database had no answer: getpwnam(3) lists what errno may be when there is no such entry. Returns
- * -ENOENT for that, else the -errno of what has run out or failed.
+ * Why the user database had no answer: getpwnam(3) lists what errno may be when there is no such entry.
+ * Returns -ENOENT for that, else the -errno of what has run out or failed.
  */
 static int no_entry(void)
 {
@@ -125,7 +125,7 @@ int privileges_look_up(struct privileges *p)
 	return look_up_group(p, group);
 }
 
-static int step(const char **what, const char *name, int result)
+static int privileges_result(const char **what, const char *name, int result)
 {
 	*what = name;
 	return result < 0 ? -errno : 0;
@@ -138,20 +138,20 @@ int privileges_try(const struct privileges *p, const char **what)
 
 	if (p->chroot) {
 		root = open(p->chroot, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		r = step(what, "chroot", root);
+		r = privileges_result(what, "chroot", root);
 		fd_close(&root);
 	}
 	if (r < 0 || !p->user)
 		return r;
 	/* the groups we have already: the same permission, and no effect */
 	n = getgroups(NGROUPS_MAX, groups);
-	return step(what, "setgroups", n < 0 ? n : setgroups((size_t)n, groups));
+	return privileges_result(what, "setgroups", n < 0 ? n : setgroups((size_t)n, groups));
 }
 
 /*
- * Empties the bounding set, while CAP_SETPCAP is still there. A caller that has never had CAP_SETPCAP keeps the
- * bounding set: no_new_privs is enough to keep what is in it from coming back. Returns 1 if it is empty, 0 if
- * that is not permitted, or -errno.
+ * Empties the bounding set, while CAP_SETPCAP is still there. A caller that has never had CAP_SETPCAP keeps
+ * the bounding set: no_new_privs is enough to keep what is in it from coming back. Returns 1 if it is
+ * empty, 0 if that is not permitted, or -errno.
  */
 static int drop_bounding_set(void)
 {
@@ -162,8 +162,8 @@ static int drop_bounding_set(void)
 }
 
 /*
- * Empties the permitted, effective and inheritable set, and by that the ambient one. setresuid(2) leaves the
- * inheritable set to anybody, and all of them to a caller that was not root or has its secure bits set so.
+ * Empties the permitted, effective and inheritable set, and by that the ambient one. setresuid(2) never
+ * empties the inheritable set, and none of them for a caller that was not root or has such secure bits.
  */
 static int drop_capabilities(void)
 {
@@ -203,19 +203,19 @@ static int verify(const struct privileges *p)
 /* Becomes the user, for good. Returns 0, or -errno with *what the step that failed. */
 static int become_user(const struct privileges *p, const char **what)
 {
-	/* root by name keeps what root has */
+	/* --user=root keeps the capabilities of root */
 	bool drops = p->uid != 0;
 	int bounding = drops ? drop_bounding_set() : 0;
-	int r = step(what, "bounding set", bounding);
+	int r = privileges_result(what, "bounding set", bounding);
 
 	if (r == 0)
-		r = step(what, "setgroups", setgroups((size_t)p->group_count, p->groups));
+		r = privileges_result(what, "setgroups", setgroups((size_t)p->group_count, p->groups));
 	if (r == 0)
-		r = step(what, "setgid", setresgid(p->gid, p->gid, p->gid));
+		r = privileges_result(what, "setgid", setresgid(p->gid, p->gid, p->gid));
 	if (r == 0)
-		r = step(what, "setuid", setresuid(p->uid, p->uid, p->uid));
+		r = privileges_result(what, "setuid", setresuid(p->uid, p->uid, p->uid));
 	if (r == 0 && drops)
-		r = step(what, "capabilities", drop_capabilities());
+		r = privileges_result(what, "capabilities", drop_capabilities());
 	if (r < 0)
 		return r;
 	*what = "verify";
@@ -228,12 +228,12 @@ int privileges_drop(const struct privileges *p, const char **what)
 	int r = 0;
 
 	if (p->chroot) {
-		r = step(what, "chroot", chroot(p->chroot));
+		r = privileges_result(what, "chroot", chroot(p->chroot));
 		if (r == 0)
-			r = step(what, "chdir", chdir("/"));
+			r = privileges_result(what, "chdir", chdir("/"));
 	}
 	if (r == 0 && (p->user || p->chroot))
-		r = step(what, "no_new_privs", prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L));
+		r = privileges_result(what, "no_new_privs", prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L));
 	if (r == 0 && p->user)
 		r = become_user(p, what);
 	return r;

@@ -54,10 +54,10 @@ static int tell_ready_fd(int fd, const char *line, const struct output_limit *li
 }
 
 /*
- * Says what failed. Returns the exit status: 0 when a signal or --deadline ended the wait for a reader,
- * for the server will see that and end with the right one.
+ * Reports what failed. Returns the exit status: 0 when a signal or --deadline ended the wait for a reader,
+ * which the server sees next, to end with the right status.
  */
-static int failed(const char *what, const char *which, int error, const struct output_limit *limit)
+static int readiness_failed(const char *what, const char *which, int error, const struct output_limit *limit)
 {
 	/* a file system can time out as well: NFS */
 	if (error == -ECANCELED || (error == -ETIMEDOUT && clock_now() >= limit->until))
@@ -66,8 +66,8 @@ static int failed(const char *what, const char *which, int error, const struct o
 	return exitcode_for(error, EXIT_LOCAL);
 }
 
-/* Tells the file, the descriptor and the service manager that were named. Returns the exit status. */
-static int tell(const struct readiness_settings *settings, const char *line)
+/* Writes to the file and the descriptor, and notifies the service manager. Returns the exit status. */
+static int readiness_write(const struct readiness_settings *settings, const char *line)
 {
 	const struct output_limit limit = {.until = settings->deadline, .stop = must_end};
 	const char *notify_socket = getenv("NOTIFY_SOCKET");
@@ -76,14 +76,14 @@ static int tell(const struct readiness_settings *settings, const char *line)
 	if (settings->port_file)
 		r = output_put(settings->port_file, line, &limit);
 	if (r < 0)
-		return failed("write port file", settings->port_file, r, &limit);
+		return readiness_failed("write port file", settings->port_file, r, &limit);
 	if (settings->ready_fd)
 		r = tell_ready_fd((int)settings->ready_fd, line, &limit);
 	if (r < 0)
-		return failed("write to", "--ready-fd", r, &limit);
+		return readiness_failed("write to", "--ready-fd", r, &limit);
 	if (notify_socket && *notify_socket)
 		r = notify(notify_socket);
-	/* a manager that cannot be told will notice; serving is worth more than telling */
+	/* a failed notification is no reason not to serve: the service manager times out */
 	if (r < 0)
 		diag_failure("notify %s: %s", notify_socket, strerror(-r));
 	return 0;
@@ -97,5 +97,5 @@ int readiness_announce(const struct readiness_settings *settings, const struct l
 	for (int i = 0; i < l->count; i++)
 		diag_step("listening on %s %u", endpoint_text(&l->at[i], text),
 			  endpoint_port(&l->at[i]));
-	return tell(settings, line);
+	return readiness_write(settings, line);
 }

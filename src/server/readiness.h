@@ -1,4 +1,4 @@
-/* Telling others that we listen, once we do and not before, so that no script has to sleep. */
+/* Announcing readiness, once all sockets listen and not before, so that no script has to sleep. */
 #ifndef SERVER_READINESS_H
 #define SERVER_READINESS_H
 
@@ -11,8 +11,8 @@ struct readiness_settings {
 };
 
 /*
- * Tells the port in every way that was asked for: -v, --port-file (as output_put() does), --ready-fd (one
- * line, then closed), $NOTIFY_SOCKET (sd_notify(3)). A reader that takes nothing is waited for until
+ * Announces the port in every way that was asked for: -v, --port-file (as output_put() does), --ready-fd
+ * (one line, then closed), $NOTIFY_SOCKET (sd_notify(3)). A reader that takes nothing is waited for until
  * SIGTERM or SIGINT has come, which the server has caught, or the deadline. A failure is reported here;
  * returns 0 or the exit status.
  */

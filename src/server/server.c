@@ -20,12 +20,12 @@
 /* The pause in accepting after descriptors, memory or processes have run out. */
 #define EXHAUSTED_PAUSE (100 * NSEC_PER_MSEC)
 
-/* Accepted in a row; then sessions have their turn. */
+/* Connections accepted in a row before sessions have their turn. */
 #define ACCEPTS_MOST 16
 
 /*
- * A session is accepted only while there is so much memory: for itself and its whole course. Otherwise those
- * that are accepted could take from each other what each needs to go on, and stand still together.
+ * Memory that must be free for a new session: what one takes in its whole course. With less, sessions could
+ * take the memory that the others need to go on, and all would stand still.
  */
 #define COURSE_BYTES ((size_t)16 * 1024)
 
@@ -44,7 +44,7 @@ struct server {
 	int64_t most;      /* sessions at a time: -m, or as many as descriptors allow */
 	int active;        /* sessions now */
 	bool accepting;    /* the listener is open */
-	bool told_full;    /* since it became full: that more connections wait */
+	bool told_full;    /* "more wait" has been reported since -m was reached */
 	int held;          /* an accepted connection for which there was no memory, or -1 */
 	struct endpoint held_peer;
 	nsec paused_until, wait_ends, drain_ends;
@@ -65,7 +65,7 @@ static void stop_accepting(struct server *v)
 	listener_close(v->listener);
 }
 
-static void finish(struct server *v, int status)
+static void server_finish(struct server *v, int status)
 {
 	v->status = status;
 	loop_stop();
@@ -73,7 +73,7 @@ static void finish(struct server *v, int status)
 
 /* --- sessions --- */
 
-static void session_ended(struct session *s)
+static void server_session_ended(struct session *s)
 {
 	struct server *v = s->settings->owner;
 	int status = s->status;
@@ -83,11 +83,11 @@ static void session_ended(struct session *s)
 	free(s);
 	v->active--;
 	v->told_full = false;
-	/* it has given back what may have run out */
+	/* the session has given back descriptors and memory */
 	v->paused_until = 0;
-	/* with -k sessions report for themselves, but without stdout there is nothing left to serve */
+	/* with -k the run goes on, unless stdout has lost its reader */
 	if (!v->settings->keep_open || status > EXIT_RAISE)
-		finish(v, v->ended_by ? EXIT_RAISE + v->ended_by : status);
+		server_finish(v, v->ended_by ? EXIT_RAISE + v->ended_by : status);
 	if (v->active == 0)
 		wait_anew(v);
 	task_wake(&v->task);
@@ -100,7 +100,7 @@ static void pause_accepting(struct server *v, int error, nsec now)
 		diag_once(DIAG_ONCE_MEMORY, "out of memory; will retry");
 	else
 		diag_once(DIAG_ONCE_ACCEPT, "cannot accept: %s; will retry", strerror(-error));
-	/* pipes and buffers that are kept for the next transfer may be just what has run out */
+	/* pipes and buffers that are kept for the next transfer are given back as well */
 	lease_trim();
 	v->paused_until = clock_after(now, EXHAUSTED_PAUSE);
 }
@@ -117,7 +117,7 @@ static struct session *new_session(void)
 }
 
 /* Makes an accepted connection a session, or holds it until there is memory. */
-static void serve(struct server *v, int sock, const struct endpoint *peer, nsec now)
+static void serve_connection(struct server *v, int sock, const struct endpoint *peer, nsec now)
 {
 	struct place *place = per_host_enter(&v->per_host, peer);
 	struct session *s = place ? new_session() : NULL;
@@ -137,7 +137,7 @@ static void serve(struct server *v, int sock, const struct endpoint *peer, nsec 
 		stop_accepting(v);
 }
 
-/* May this peer be served? Says why not, under -v. */
+/* True when this peer may be served; -v reports the reason why not. */
 static bool is_welcome(const struct server *v, const struct endpoint *peer)
 {
 	const struct server_settings *settings = v->settings;
@@ -164,7 +164,7 @@ static bool may_accept(const struct server *v, nsec now)
 	return v->accepting && v->active < v->most && now >= v->paused_until && v->held < 0;
 }
 
-/* All places are taken: is it still to be told that more connections wait? */
+/* True when -m is reached, and it has not been reported yet that more connections wait. */
 static bool may_tell_full(const struct server *v)
 {
 	return v->settings->tells_full && v->accepting && v->active >= v->most && !v->told_full;
@@ -180,7 +180,7 @@ static void tell_full(struct server *v)
 							   "--max-connections allows");
 }
 
-/* Serves the connection that was accepted when memory had run out. */
+/* Serves the connection that was accepted and held when memory had run out. */
 static void serve_held(struct server *v, nsec now)
 {
 	int sock = v->held;
@@ -188,11 +188,11 @@ static void serve_held(struct server *v, nsec now)
 	if (sock < 0 || now < v->paused_until)
 		return;
 	v->held = -1;
-	serve(v, sock, &v->held_peer, now);
+	serve_connection(v, sock, &v->held_peer, now);
 }
 
 /* Takes one connection out of the backlog. Returns false when there is none, or none can be taken now. */
-static bool accept_one(struct server *v, nsec now)
+static bool server_accept_one(struct server *v, nsec now)
 {
 	struct endpoint peer;
 	int sock = listener_accept(v->listener, &peer);
@@ -200,14 +200,14 @@ static bool accept_one(struct server *v, nsec now)
 	if (sock == -EAGAIN)
 		return false;
 	if (sock >= 0 && is_welcome(v, &peer)) {
-		serve(v, sock, &peer, now);
+		serve_connection(v, sock, &peer, now);
 	} else if (sock >= 0) {
 		fd_close(&sock);
 	} else if (exitcode_for(sock, EXIT_LISTEN) == EXIT_RESOURCES) {
 		pause_accepting(v, sock, now);
 	} else {
 		diag_failure("accept: %s", strerror(-sock));
-		finish(v, EXIT_LISTEN);
+		server_finish(v, EXIT_LISTEN);
 		return false;
 	}
 	return true;
@@ -218,7 +218,7 @@ static void accept_waiting(struct server *v, nsec now)
 {
 	int most = ACCEPTS_MOST;
 
-	while (may_accept(v, now) && most > 0 && accept_one(v, now))
+	while (may_accept(v, now) && most > 0 && server_accept_one(v, now))
 		most--;
 	if (most == 0)
 		task_wake(&v->task);
@@ -237,8 +237,8 @@ static void reload_rules(struct server *v)
 		diag_step("rules read again");
 }
 
-/* SIGUSR1: how the sessions that live are doing. */
-static void report_live(const struct server *v)
+/* SIGUSR1: reports each session as it stands, on stderr. */
+static void server_report(const struct server *v)
 {
 	struct facts facts;
 
@@ -248,7 +248,7 @@ static void report_live(const struct server *v)
 	}
 }
 
-/* SIGTERM and SIGINT: accept no more; those that are served have the time to drain. */
+/* Acts on the signals that have come. SIGTERM and SIGINT stop accepting; sessions may last for --drain. */
 static void check_signals(struct server *v, nsec now)
 {
 	static const int deadly[] = {SIGTERM, SIGINT};
@@ -256,23 +256,23 @@ static void check_signals(struct server *v, nsec now)
 	if (signals_taken(SIGHUP))
 		reload_rules(v);
 	if (signals_taken(SIGUSR1))
-		report_live(v);
+		server_report(v);
 	if (signals_taken(SIGCHLD) && v->settings->session->children)
 		children_reap(v->settings->session->children);
 	for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++) {
 		if (!signals_taken(deadly[i]))
 			continue;
-		/* the second one means now */
+		/* the second signal ends --drain */
 		v->drain_ends = v->ended_by ? now : clock_after(now, v->settings->drain);
 		v->ended_by = deadly[i];
 		if (v->accepting)
 			stop_accepting(v);
 	}
 	if (v->ended_by && (v->active == 0 || now >= v->drain_ends))
-		finish(v, EXIT_RAISE + v->ended_by);
+		server_finish(v, EXIT_RAISE + v->ended_by);
 }
 
-/* --deadline: no more are served. The sessions end by themselves then, and with the last of them the run. */
+/* --deadline: accepts no more. The sessions end themselves, and with the last one the run ends. */
 static void check_deadline(struct server *v, nsec now)
 {
 	if (now < v->settings->session->deadline)
@@ -283,7 +283,7 @@ static void check_deadline(struct server *v, nsec now)
 	if (v->active > 0)
 		return;
 	diag_failure("the time for the whole run is over (--deadline)");
-	finish(v, EXIT_TIMEDOUT);
+	server_finish(v, EXIT_TIMEDOUT);
 }
 
 /* -w, while no connection is served; what waits in the backlog has been accepted before. */
@@ -295,7 +295,7 @@ static void check_wait(struct server *v, nsec now)
 		return;
 	diag_failure("no connection within %s (--timeout)",
 		     clock_words(v->settings->wait, text, sizeof text));
-	finish(v, EXIT_TIMEDOUT);
+	server_finish(v, EXIT_TIMEDOUT);
 }
 
 static nsec earlier(nsec a, nsec b)
@@ -303,12 +303,12 @@ static nsec earlier(nsec a, nsec b)
 	return a < b ? a : b;
 }
 
-/* Wakes the server for the next thing that only time brings. */
-static void set_timer(struct server *v, nsec now)
+/* Sets the timer to the next moment at which one of the limits or pauses ends. */
+static void server_set_timer(struct server *v, nsec now)
 {
 	nsec next = v->settings->session->deadline;
 
-	/* sessions end themselves then, and with the last of them comes our turn */
+	/* the deadline has passed: the end of the last session wakes the server */
 	if (now >= next)
 		next = NSEC_NEVER;
 	if (v->ended_by)
@@ -332,19 +332,19 @@ static void server_step(struct task *task)
 	accept_waiting(v, now);
 	tell_full(v);
 	check_wait(v, now);
-	set_timer(v, now);
+	server_set_timer(v, now);
 	if (!v->accepting)
 		return;
 	r = listener_watch(v->listener, &v->task, may_accept(v, now) || may_tell_full(v));
 	if (r < 0) {
 		diag_failure("cannot wait: %s", strerror(-r));
-		finish(v, exitcode_for(r, EXIT_LISTEN));
+		server_finish(v, exitcode_for(r, EXIT_LISTEN));
 	}
 }
 
 /* --- the whole --- */
 
-/* Ends what still runs, quietly: the run itself is over. */
+/* Ends the sessions that still run, without a message. */
 static void end_all(struct server *v)
 {
 	while (!list_empty(&v->sessions))
@@ -357,8 +357,8 @@ static void end_all(struct server *v)
 	task_stop(&v->task);
 }
 
-/* Only what there is a use for is caught. Returns 0 or -errno. */
-static int catch_signals(struct server *v)
+/* Catches the signals that these settings have a use for. Returns 0 or -errno. */
+static int server_catch_signals(struct server *v)
 {
 	static const int always[] = {SIGTERM, SIGINT, SIGUSR1};
 	static const int child[] = {SIGCHLD}, hangup[] = {SIGHUP};
@@ -373,8 +373,8 @@ static int catch_signals(struct server *v)
 }
 
 /*
- * How many sessions at a time: as many as were asked for, if their descriptors are within the limit. Computed
- * once, from the limit and from what is open already.
+ * How many sessions at a time: as many as were asked for, if their descriptors are within the limit.
+ * Computed once, from the limit and from what is open already.
  */
 static int64_t most_sessions(const struct server_settings *settings)
 {
@@ -405,7 +405,7 @@ static struct server *new_server(const struct server_settings *settings, struct 
 	list_init(&v->sessions);
 	list_init(&v->turn.waiting);
 	settings->session->owner = v;
-	settings->session->ended = session_ended;
+	settings->session->ended = server_session_ended;
 	settings->session->turn = &v->turn;
 	task_init(&v->task, server_step);
 	timer_init(&v->timer, &v->task);
@@ -416,7 +416,7 @@ static struct server *new_server(const struct server_settings *settings, struct 
 int server_open(struct server **out, const struct server_settings *settings, struct listener *l)
 {
 	struct server *v = new_server(settings, l);
-	int r = v ? catch_signals(v) : -ENOMEM;
+	int r = v ? server_catch_signals(v) : -ENOMEM;
 
 	if (r == 0) {
 		v->most = most_sessions(settings);
