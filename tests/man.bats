@@ -15,63 +15,67 @@ part() {
 		inside' "$MANUAL" | mdoc_text
 }
 
-# Options as --help writes them ("-q, --quit-after=TIME"), from the lists of the manual's parts.
+# options_of_manual COMMAND: the options that the manual lists for it, as --help writes them
+# ("-q, --quit-after=TIME"), each behind the heading of its list. A list holds for both commands, unless
+# "Only .Nm Cm COMMAND has these:" is above it.
 options_of_manual() {
-	local name
-	for name; do
-		part ".Ss Options for $name" | awk '
-			!/^\.It Fl / { next }
-			{
-				sub(/^\.It /, "")
-				gsub(/ Ns /, "\001")
-				gsub(/Oo[ \001]*/, "["); gsub(/[ \001]*Oc/, "]")
-				gsub(/Fl /, "-"); gsub(/Ar /, ""); gsub(/\001/, "")
-				gsub(/ *, */, ",")
-				gsub(/ /, "")
-				# the argument of the short form has to be that of the long one, and goes
-				if (match($0, /^-[^-][^,]*,--/)) {
-					short = substr($0, 3, RLENGTH - 5)
-					long = $0
-					sub(/^.*,--[a-z0-9-]*/, "", long)
-					bare = long
-					sub(/=/, "", bare)
-					if (short != bare)
-						print "differs: " $0
-					sub(/^../, substr($0, 1, 2) "\001")
-					sub(/\001[^,]*/, "")
-				}
-				print
-			}'
+	part '.Sh OPTIONS' | awk -v command="$1" '
+		/^\.Ss / { group = substr($0, 5); only = "" }
+		/^\.Nm Cm / && before == "Only" { only = $3 }
+		{ before = $0 }
+		!/^\.It Fl / || (only && only != command) { next }
+		{
+			sub(/^\.It /, "")
+			gsub(/ Ns /, "\001")
+			gsub(/Oo[ \001]*/, "["); gsub(/[ \001]*Oc/, "]")
+			gsub(/Fl /, "-"); gsub(/Ar /, ""); gsub(/\001/, "")
+			gsub(/ *, */, ",")
+			gsub(/ /, "")
+			# the argument of the short form has to be that of the long one, and goes
+			if (match($0, /^-[^-][^,]*,--/)) {
+				short = substr($0, 3, RLENGTH - 5)
+				long = $0
+				sub(/^.*,--[a-z0-9-]*/, "", long)
+				bare = long
+				sub(/=/, "", bare)
+				if (short != bare)
+					print "differs: " $0
+				sub(/^../, substr($0, 1, 2) "\001")
+				sub(/\001[^,]*/, "")
+			}
+			print group ": " $0
+		}'
+}
+
+# options_of_help COMMAND: the same from --help, in its order.
+options_of_help() {
+	returns 0 "$TCPTOOL" "$1" --help
+	awk '
+		/^[A-Z].*:$/ { group = $0 }
+		/^  +-/ { gsub(/, /, ","); print group, $1 }' out
+}
+
+@test "the options of a command in the manual are those of its --help, in the same groups" {
+	local command
+	for command in listen connect; do
+		options_of_help $command | sort >help
+		options_of_manual $command | sort >manual
+		[ "$(wc -l <help)" -gt 30 ]
+		diff -u help manual
 	done
 }
 
-# Options as --help of a command writes them.
-options_of_help() {
-	returns 0 "$TCPTOOL" "$1" --help
-	sed -nE 's/^ {2,6}((-.), )?(--[^ ]+).*/\2,\3/p' out | sed 's/^,//' | sort
-}
-
-same_options() {
-	local command=$1
-	shift
-	options_of_help "$command" >help
-	options_of_manual "$@" | sort >manual
-	[ -s help ]
-	diff -u help manual
-}
-
-@test "the options of listen are those of its --help" {
-	same_options listen 'the two flows' listening addresses 'limits on time' seeing shaping messages
-}
-
-@test "the options of connect are those of its --help" {
-	same_options connect 'the two flows' connecting addresses 'health checks' 'limits on time' seeing \
-		shaping messages
-}
-
-@test "every list of options in the manual is one of those" {
-	part '.Sh OPTIONS' | grep '^\.Ss' | sort >lists
-	holds lists '.Ss Options for addresses\n.Ss Options for connecting\n.Ss Options for health checks\n.Ss Options for limits on time\n.Ss Options for listening\n.Ss Options for messages\n.Ss Options for seeing\n.Ss Options for shaping\n.Ss Options for the two flows\n'
+@test "the lists of options in the manual stand in the order of --help" {
+	local command
+	part '.Sh OPTIONS' | sed -n 's/^\.Ss //p' >lists
+	for command in listen connect; do
+		options_of_help $command | sed 's/: .*//' | uniq >help
+		[ "$(wc -l <help)" -gt 8 ]
+		grep -Fxf help lists | diff -u help -
+		cat help >>all
+	done
+	# and there is no other list
+	diff -u <(sort -u all) <(sort lists)
 }
 
 @test "every exit status of --help is in the manual, and the other way round" {
@@ -174,7 +178,7 @@ words_of() {
 @test "the socket options of -O help are in the manual, and the other way round" {
 	returns 0 "$TCPTOOL" connect -O help
 	sed 's/ .*//' out | sort >help
-	part '.Ss Options for shaping' | sed -nE 's/^\.It Cm //p' |
+	part '.Ss Shaping' | sed -nE 's/^\.It Cm //p' |
 		sed 's/ Ns = Ns Ar /=/; s/ Ns Op /[/; /\[/s/$/]/' | sort >manual
 	[ "$(wc -l <help)" -ge 20 ]
 	diff -u help manual
