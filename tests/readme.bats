@@ -29,7 +29,7 @@ setup_file() {
 }
 
 @test "README: a service is asked for the right answer as shown" {
-	as_shown "$README" 'Ask a service for the answer that it gives when it is well'
+	as_shown "$README" 'Check the health of a service by its answer to a request'
 }
 
 @test "README: a greeting is exchanged as shown" {
