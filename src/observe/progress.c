@@ -50,8 +50,8 @@ bool progress_is_wanted(void)
 	return isatty(STDERR_FILENO);
 }
 
-/* Writes to the terminal; that it has gone is no failure of the session. */
-static void put(const char *text)
+/* Writes to the terminal; an error there is no failure of the session. */
+static void progress_put(const char *text)
 {
 	if (write(STDERR_FILENO, text, strlen(text)) < 0)
 		return;
@@ -74,11 +74,11 @@ void progress_draw(const struct facts *f, bool last)
 	ioctl(STDERR_FILENO, TIOCGWINSZ, &window);
 	width = window.ws_col > 1 ? window.ws_col - 1 : 79;
 	snprintf(out, sizeof out, "\r%.*s\033[K%s", width, line, last ? "\n" : "");
-	put(out);
+	progress_put(out);
 }
 
 void progress_wipe(void)
 {
 	if (progress_is_wanted())
-		put("\r\033[K");
+		progress_put("\r\033[K");
 }

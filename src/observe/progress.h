@@ -13,7 +13,7 @@ bool progress_is_wanted(void);
 /* Draws the meter over its last state; `last`: and ends the line. */
 void progress_draw(const struct facts *f, bool last);
 
-/* Takes the line away for something else to be written there, if stderr is a terminal. */
+/* Clears the line of the meter, if stderr is a terminal, before something else is written there. */
 void progress_wipe(void);
 
 #endif

@@ -10,7 +10,7 @@
 #include "net/tcpinfo.h"
 #include "observe/progress.h"
 
-/* Room for all that is of limited length, and for what is told of one address that was tried. */
+/* Room for the members of limited length, and for one address that was tried. */
 #define LINE_BYTES 4096
 #define TRIED_BYTES 512
 
