@@ -31,14 +31,14 @@ void children_close(struct children *c)
 	fd_close(&c->proc);
 }
 
-static struct list *bucket_of(struct children *c, pid_t pid)
+static struct list *children_bucket(struct children *c, pid_t pid)
 {
 	return &c->buckets[(unsigned)pid % CHILDREN_BUCKETS];
 }
 
-static struct child *find(const struct children *c, pid_t pid)
+static struct child *children_find(const struct children *c, pid_t pid)
 {
-	const struct list *bucket = bucket_of((struct children *)(size_t)c, pid);
+	const struct list *bucket = children_bucket((struct children *)(size_t)c, pid);
 
 	for (struct list *l = bucket->next; l != bucket; l = l->next)
 		if (list_entry(l, struct child, link)->pid == pid)
@@ -50,7 +50,7 @@ void children_add(struct children *c, struct child *child)
 {
 	c->used = true;
 	list_init(&child->link);
-	list_append(bucket_of(c, child->pid), &child->link);
+	list_append(children_bucket(c, child->pid), &child->link);
 }
 
 void children_remove(struct child *child)
@@ -64,9 +64,12 @@ void children_reap(struct children *c)
 	int status;
 	pid_t pid;
 
-	/* before the first command, the only children are look-ups, which are reaped where they were started */
+	/*
+	 * before the first command, the only children are look-ups, which are reaped where they were
+	 * started
+	 */
 	while (c->used && (pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		struct child *child = find(c, pid);
+		struct child *child = children_find(c, pid);
 
 		if (!child)
 			continue;
@@ -79,7 +82,7 @@ void children_reap(struct children *c)
 
 /* --- what was left behind --- */
 
-/* True when a descriptor of the process `pid` is the socket "socket:[INODE]", or that cannot be seen. */
+/* True when a descriptor of the process `pid` is the socket "socket:[INODE]", or cannot be read. */
 static bool process_holds(int proc, pid_t pid, const char *name)
 {
 	char path[32], target[64];
@@ -108,7 +111,10 @@ static bool process_holds(int proc, pid_t pid, const char *name)
 	return holds;
 }
 
-/* The children of `pid` (0: our own) as numbers in `text`, which is freed by the caller; NULL: none are known. */
+/*
+ * The children of `pid` (0: our own) as numbers in `text`, which is freed by the caller; NULL: none are
+ * known.
+ */
 static char *list_children(int proc, pid_t pid)
 {
 	char path[48], *text = NULL;
@@ -149,7 +155,7 @@ static bool descendants_hold(const struct children *c, pid_t pid, const char *na
 			break;
 		at = end;
 		/* a command that still runs holds a connection of its own */
-		if (depth == 0 && find(c, child))
+		if (depth == 0 && children_find(c, child))
 			continue;
 		holds = process_holds(c->proc, child, name) ||
 			(depth < DEPTH_MOST && descendants_hold(c, child, name, depth + 1));

@@ -46,8 +46,8 @@ void children_remove(struct child *child);
 void children_reap(struct children *);
 
 /*
- * True when a process that an ended command has left behind still has the socket `sock` open. Where that
- * cannot be seen (another user's process) it is taken to have; without /proc, not to have.
+ * True when a process that an ended command has left behind still has the socket `sock` open, or when it
+ * cannot be examined (another user's process). False without /proc.
  */
 bool children_hold(const struct children *, int sock);
 

@@ -39,12 +39,12 @@ int filters_apply(struct session *s)
 		return -ENOMEM;
 	}
 	n->filters = filters;
-	/* a line's end is changed first, for it is text; what protects the text from TELNET comes behind */
+	/* CRLF before TELNET, which escapes bytes of the text */
 	if (settings->crlf) {
 		filter_crlf_init(&filters->crlf);
 		filters_append(&s->out, &filters->crlf.filter);
 	}
-	/* what crosses the wire counts: before commands are taken out, and behind what is added */
+	/* the rate counts bytes on the wire: before commands are removed, and behind what is added */
 	if (settings->rate) {
 		filter_rate_init(&filters->rate_in, settings->rate);
 		filters_append(&s->in, &filters->rate_in.filter);

@@ -1,4 +1,4 @@
-/* What a user asks to be done to the bytes of a session, turned into filters. */
+/* The filters of a session: --crlf, --telnet, --limit-rate, --delay, --chunk. */
 #ifndef SESSION_FILTERS_H
 #define SESSION_FILTERS_H
 

@@ -15,7 +15,7 @@
 
 #define VARIABLE_ROOM (16 + ENDPOINT_TEXT)
 
-/* What describes a connection is ours to say; what is left of an outer server would be a lie. */
+/* Not inherited: they would describe a connection or a socket of another program. */
 static const char *const not_inherited[] = {
 	"PROTO",         "TCPLOCALIP",     "TCPLOCALPORT",  "TCPLOCALHOST", "TCPREMOTEIP",
 	"TCPREMOTEPORT", "TCPREMOTEHOST",  "TCPREMOTEINFO", "TCPCONNNUM",   "LISTEN_FDS",
@@ -123,7 +123,7 @@ void program_free(struct program *c)
 	memset(c, 0, sizeof *c);
 }
 
-/* Says in variables what the connection is. */
+/* Writes the variables that describe the connection. */
 static void describe(char text[PROGRAM_VARIABLES][VARIABLE_ROOM], int sock, const struct endpoint *peer,
 		     int number)
 {
@@ -140,7 +140,7 @@ static void describe(char text[PROGRAM_VARIABLES][VARIABLE_ROOM], int sock, cons
 	snprintf(text[5], VARIABLE_ROOM, "TCPCONNNUM=%d", number);
 }
 
-/* Puts back what was inherited and executes. Returns the status that tells why that failed. */
+/* Restores the inherited limit and signals, and executes. Returns 126 or 127 when that has failed. */
 static int execute(const struct program *c, char *const *environment)
 {
 	int error;
@@ -162,8 +162,8 @@ int program_exec(const struct program *c)
 	return execute(c, environ);
 }
 
-/* The child's side of vfork(2): only system calls, and nothing in memory that the parent will miss. */
-static void __attribute__((noreturn)) run_child(const struct program *c, int fd)
+/* The child of vfork(2): system calls only, for its memory is that of the parent. */
+static void __attribute__((noreturn)) program_child(const struct program *c, int fd)
 {
 	dup2(fd, STDIN_FILENO);
 	dup2(fd, STDOUT_FILENO);
@@ -183,7 +183,7 @@ pid_t program_spawn(const struct program *c, int fd, int sock, const struct endp
 	signals_block(&before);
 	pid = vfork();
 	if (pid == 0)
-		run_child(c, fd);
+		program_child(c, fd);
 	error = errno;
 	signals_unblock(&before);
 	return pid < 0 ? -error : pid;

@@ -1,4 +1,4 @@
-/* -q, --quit-after: once one flow has ended, the other gets so much time. */
+/* -q, --quit-after: once one flow has ended, the other has this time left. */
 #ifndef SESSION_QUIT_H
 #define SESSION_QUIT_H
 

@@ -34,7 +34,9 @@ static const char *session_words(const struct session *s, char *buf, size_t size
 	return buf;
 }
 
-/* What fails on this machine is told by a server at any rate; what befalls a connection, as the settings say. */
+/*
+ * The level of the message: a server always reports failures of this machine, others as the settings say.
+ */
 static int failure_level(const struct session *s)
 {
 	bool here = s->incoming && (s->status == EXIT_LOCAL || s->status == EXIT_RESOURCES);
@@ -68,7 +70,7 @@ enum stage_result session_fail(struct session *s, int status, const char *format
 		n->failure = strdup(what);
 	if (!s->status)
 		s->status = (int16_t)status;
-	/* without memory to keep it, it is told now */
+	/* without memory to keep the words they are printed now */
 	if (!n || !n->failure)
 		session_tell_failure(s, what);
 	s->failed = true;
@@ -210,7 +212,7 @@ static uint32_t first_byte_us(const struct session *s, nsec now)
 	return us < 1 ? 1 : us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
 }
 
-/* Notes what only the moment shows: the first byte, and who ended first. */
+/* Records when the first byte came, and which side ended first. */
 static void note_events(struct session *s, nsec now)
 {
 	if (s->first_byte_us == 0 && s->in.moved > 0)
@@ -298,7 +300,7 @@ static void session_report(struct session *s)
 		s->status = (int16_t)exitcode_for(r, EXIT_LOCAL);
 }
 
-/* Tells under -v how it went. */
+/* Prints the summary, under -v. */
 static void session_tell_end(const struct session *s)
 {
 	struct facts facts;
@@ -338,7 +340,7 @@ static void session_tear_down(struct session *s)
 	establish_end(s);
 }
 
-/* The only end: tells how it went, tears down, and tells the owner, who may look at the notes. */
+/* The only end: reports it, tears down, and calls `ended`, which may read the notes. */
 static void session_over(struct session *s)
 {
 	struct session_notes *notes;

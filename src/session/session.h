@@ -47,12 +47,13 @@ struct leg {
 int leg_socket(const struct leg *);
 
 /*
- * What the kernel says of the leg's connection (SO_ERROR): -errno of a failure that no read or write has told
- * yet, or 0. The kernel says it once; the leg's socket keeps it, so that a read tells it again in its place.
+ * What the kernel says of the leg's connection (SO_ERROR): -errno of a failure that no read or write has
+ * told yet, or 0. The kernel says it once; the leg's socket keeps it, so that a read tells it again in its
+ * place.
  */
 int leg_take_error(struct leg *);
 
-/* What the leg holds now is closed with a reset: SO_LINGER of socket(7). */
+/* From now on closing the leg's socket sends a reset: SO_LINGER of socket(7). */
 void leg_abort_on_close(const struct leg *);
 
 /* Closes the leg's stack, if there is one. */
@@ -102,16 +103,16 @@ struct place {
 	int count;
 };
 
-/* Who may write a whole message to stdout now; the others wait in line. */
+/* The session that writes a whole message to stdout now; the others wait in line. */
 struct turn {
 	struct session *holder;
 	struct list waiting; /* struct greeting */
 };
 
-/* What holds for every session of a run. The pointers lead to what the owner keeps for all of them. */
+/* Settings for every session of a run. What they point to belongs to the owner of the sessions. */
 struct session_settings {
 	const struct plan *plan; /* ends with a stage of NULL */
-	void (*ended)(struct session *); /* told at the very end; may free the session */
+	void (*ended)(struct session *); /* called at the very end; may free the session */
 	void *owner;                     /* for `ended` */
 	int failures;         /* enum diag_level at which the failure of a session is told */
 	bool send_only, recv_only, no_shutdown;
@@ -190,8 +191,8 @@ struct session {
 enum session_side { SIDE_NONE, SIDE_PEER, SIDE_OTHER };
 
 /*
- * Makes `s` a session, connection `number` of its run, and wakes it. `sock` is an accepted connection
- * from `peer`, the session's from now on; or -1 for a plan that begins with stage_connect. The settings must
+ * Makes `s` a session, connection `number` of its run, and wakes it. `sock` is an accepted connection from
+ * `peer`, the session's from now on; or -1 for a plan that begins with stage_connect. The settings must
  * outlive it.
  */
 void session_start(struct session *s, const struct session_settings *, uint64_t number, int sock,
@@ -235,12 +236,14 @@ enum stage_result session_fail_stream(struct session *s, const struct stream *, 
 enum stage_result session_fail_connection(struct session *s, enum stream_half, int error);
 
 /*
- * stdout cannot be written: a reader that left is no failure but the quiet death of any filter, anything
- * else is one. Returns STAGE_FAILED.
+ * stdout cannot be written. After EPIPE the session ends without a message, and the program by SIGPIPE, as
+ * any filter does; anything else is a failure. Returns STAGE_FAILED.
  */
 enum stage_result session_fail_output(struct session *s, int error);
 
-/* Memory is short: the session of an accepted connection waits until others give some back; others fail. */
+/*
+ * Memory has run out: the session of an accepted connection waits until others free some; a client fails.
+ */
 enum stage_result session_await_memory(struct session *s, nsec now);
 
 /* For the session and for establish.c: releases the state of the present stage. */
@@ -276,7 +279,7 @@ bool session_got_error(const struct session *s, int fd);
 /* Stops watching `fd`, which is about to be closed. */
 void session_forget(struct session *s, int fd);
 
-/* For the session alone: begins a new list of wishes; turns it into watches and a timer (0 or -errno). */
+/* For the session alone: forgets what was wanted; sets watches and timer to what is (0 or -errno). */
 void waiting_clear(struct session *s);
 int waiting_apply(struct session *s);
 

@@ -1,8 +1,9 @@
 /*
- * COMMAND has the socket itself as stdin and stdout; the session keeps a descriptor of it and waits. When the
- * command has ended, and with it every process that it left behind with the connection, what they sent is
- * still to be delivered: the next stage shuts our half down, reads and drops what the command left unread, and
- * waits for the acknowledgement. So no close of the last descriptor can turn the answer into a reset.
+ * COMMAND has the socket itself as stdin and stdout; the session keeps a descriptor of it and waits. When
+ * the command has ended, and with it every process that it left behind with the connection, what they sent
+ * is still to be delivered: the next stage shuts our half down, reads and drops what the command left
+ * unread, and waits for the acknowledgement. So no close of the last descriptor can turn the answer into a
+ * reset.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +21,7 @@
 /* The pause before another try to start a command. */
 #define PROCESSES_PAUSE (50 * NSEC_PER_MSEC)
 
-/* How seldom at most it is looked whether a process that was left behind still has the connection. */
+/* The longest pause between two looks whether a process that was left behind still has the connection. */
 #define HOLDERS_MOST_MS 250
 
 int command_start(struct session *s, struct child *child, int fd)
@@ -74,7 +75,7 @@ void command_leave_child(const struct session *s, struct child *child)
 
 struct commanding {
 	struct child child;
-	bool told; /* the command's end has been taken note of */
+	bool told; /* the command's end has been recorded */
 };
 
 static enum stage_result command_step(struct session *s, struct leg *leg, void *state, nsec now)
@@ -83,7 +84,7 @@ static enum stage_result command_step(struct session *s, struct leg *leg, void *
 	int sock = leg_socket(leg), r = 0;
 
 	if (!c->child.pid) {
-		/* programs expect a socket that waits; our own calls do not */
+		/* programs expect a blocking socket; our own calls have MSG_DONTWAIT */
 		fcntl(sock, F_SETFL, 0);
 		r = command_start(s, &c->child, sock);
 	}

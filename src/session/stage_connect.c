@@ -37,7 +37,7 @@ static int connect_begin(struct session *s, struct connecting *c, nsec now)
 	return r;
 }
 
-/* Ends the dial; `failed`: the addresses were of no use. */
+/* Ends the dial; `failed`: none of the addresses could be reached. */
 static void connect_end(struct session *s, struct connecting *c, bool failed)
 {
 	if (!c->dial)
@@ -62,8 +62,8 @@ static void keep_record(struct session *s, const struct dial *d)
 }
 
 /*
- * Descriptors, processes or memory have run out. For an accepted connection that says nothing of its upstream:
- * it waits until others have given some back. A client has no others.
+ * Descriptors, processes or memory have run out. For an accepted connection that says nothing of its
+ * upstream: it waits until others have given some back. A client has no others.
  */
 static enum stage_result connect_await(struct session *s, struct connecting *c, int error, nsec now)
 {
@@ -81,7 +81,7 @@ static enum stage_result connect_await(struct session *s, struct connecting *c, 
 	return STAGE_WAIT;
 }
 
-/* That an upstream cannot be reached concerns all connections to come: told once, without -v too. */
+/* An upstream that cannot be reached is reported once without -v: it concerns all connections. */
 static void tell_unreachable(const struct session *s, const char *what, const char *why)
 {
 	if (s->incoming && diag_level() < DIAG_STEPS)
@@ -169,7 +169,7 @@ static void connect_leave(struct session *s, struct leg *leg, void *state)
 	struct leg *client = session_beside(s, leg);
 
 	connect_end(s, state, false);
-	/* ended before there was an upstream: the client must not take that for an answer */
+	/* without an upstream the client gets a reset, which cannot be taken for an answer */
 	if (!leg->top && client->top)
 		leg_abort_on_close(client);
 }

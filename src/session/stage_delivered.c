@@ -12,6 +12,8 @@
 #include "session/session.h"
 
 #define DROP_ROUNDS 16
+
+/* How often to poll for acknowledgements: 1 ms, doubling to 32 ms. */
 #define LOOK_MOST_MS 32
 
 /*
@@ -85,7 +87,7 @@ static enum stage_result delivered_step(struct session *s, struct leg *connectio
 	closed = tcpinfo_closed(sock);
 	queued = sockopt_unacknowledged(sock);
 	if (queued < 0)
-		return session_fail(s, EXIT_LOST, "whether all was acknowledged cannot be known: %s",
+		return session_fail(s, EXIT_LOST, "cannot tell whether all was acknowledged: %s",
 				    strerror(-queued));
 	/* the FIN included: then nothing can be lost any more */
 	if (r == 0 && queued == 0)

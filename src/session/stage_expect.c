@@ -14,27 +14,31 @@
 #include "stream/outbox.h"
 
 /*
- * regexec(3) may take a time that grows with the square of what it looks at, and cannot be interrupted: in
- * so much it takes a tenth of a second at worst.
+ * The time of regexec(3), which cannot be interrupted, may grow with the square of the text: for a window
+ * of this size it is 0.1 s at worst.
  */
 #define WINDOW_BYTES ((size_t)8 * 1024)
 #define SHOWN_ROOM 204 /* of what was received, in a message */
 
-/* After so long of reading and matching the limits on time have their turn, and as long again the others. */
+/*
+ * Reading and matching pause after this time, and for as long: time limits and other sessions have a turn.
+ */
 #define LOOKING_MOST (10 * NSEC_PER_MSEC)
 
-/* A peer that goes on sending when the answer has come is read on for so many reads. */
+/* Reads after a match, to drop what the peer still sends. */
 #define PARTING_READS 16
 
 struct expecting {
 	struct outbox box; /* the text to send */
 	bool filled;       /* ... has been put there */
-	int error;         /* -errno that sending has met: what the end of receiving will be */
+	int error;         /* -errno of sending, reported when nothing more is received; 0: none */
 	size_t length;     /* bytes in the window */
 	char window[WINDOW_BYTES + 1];
 };
 
-/* Sends what is left of the text, as far as that goes now. Returns STAGE_DONE unless this machine failed. */
+/*
+ * Sends what is left of the text, as far as that goes now. Returns STAGE_DONE unless this machine failed.
+ */
 static enum stage_result expect_send(struct session *s, struct stream *connection, struct expecting *e)
 {
 	size_t left = outbox_left(&e->box);
@@ -54,8 +58,8 @@ static enum stage_result expect_send(struct session *s, struct stream *connectio
 	return STAGE_DONE;
 }
 
-/* A NUL byte would end the window for regexec(3): it is matched as what no text holds. */
-static void take(struct expecting *e, size_t n)
+/* Adds `n` bytes to the window. A NUL byte would end it for regexec(3): it becomes a byte 1. */
+static void expect_take(struct expecting *e, size_t n)
 {
 	for (char *at = e->window + e->length; n > 0; n--, at++, e->length++)
 		if (*at == '\0')
@@ -63,8 +67,8 @@ static void take(struct expecting *e, size_t n)
 	e->window[e->length] = '\0';
 }
 
-/* A full window forgets its older half. */
-static void make_room(struct expecting *e)
+/* Drops the older half of a full window. */
+static void expect_make_room(struct expecting *e)
 {
 	if (e->length < WINDOW_BYTES)
 		return;
@@ -86,17 +90,17 @@ static enum stage_result not_met(struct session *s, struct stream *connection, c
 			    escape(e->window, e->length, shown, sizeof shown));
 }
 
-static bool matches(const struct session *s, const struct expecting *e)
+static bool expect_matches(const struct session *s, const struct expecting *e)
 {
-	/* where the window begins is no beginning once something before it is forgotten */
+	/* once bytes before the window were dropped, '^' does not match where it begins */
 	int flags = s->in.moved > e->length ? REG_NOTBOL : 0;
 
 	return regexec(&s->settings->expect->pattern, e->window, 0, NULL, flags) == 0;
 }
 
 /*
- * Found, and that is all that was asked: what becomes of the connection now is no failure. It ends with a
- * FIN, and nothing is left unread that would turn it into a reset.
+ * The pattern was found: whatever happens to the connection now is no failure. It ends with a FIN, and
+ * nothing is left unread that would turn it into a reset.
  */
 static enum stage_result met(struct session *s, struct stream *connection, struct expecting *e)
 {
@@ -119,7 +123,7 @@ static enum stage_result expect_receive(struct session *s, struct stream *connec
 	for (; spent < LOOKING_MOST; spent = clock_now() - now) {
 		ssize_t got;
 
-		make_room(e);
+		expect_make_room(e);
 		got = connection->ops->read(connection, e->window + e->length, WINDOW_BYTES - e->length);
 		if (got == -EAGAIN) {
 			session_want_stream(s, connection, STREAM_READ);
@@ -130,8 +134,8 @@ static enum stage_result expect_receive(struct session *s, struct stream *connec
 		if (got < 0)
 			return session_fail_stream(s, connection, STREAM_READ, (int)got);
 		s->in.moved += (uint64_t)got;
-		take(e, (size_t)got);
-		if (matches(s, e))
+		expect_take(e, (size_t)got);
+		if (expect_matches(s, e))
 			return met(s, connection, e);
 	}
 	session_wake_at(s, now + 2 * spent);

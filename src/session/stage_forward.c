@@ -1,7 +1,7 @@
 /*
- * Forwarding: a client that came in, its upstream, and the same two flows between them. An end-of-file of one
- * side is passed on as one; so is the loss of a side, as a reset, once all that it had sent has arrived: no
- * side takes a broken stream for a whole one.
+ * Forwarding: a client that came in, its upstream, and the same two flows between them. An end-of-file of
+ * one side is passed on as one; so is the loss of a side, as a reset, once all that it had sent has
+ * arrived: no side takes a broken stream for a whole one.
  */
 #include <errno.h>
 #include <string.h>
@@ -12,7 +12,7 @@
 #include "session/quit.h"
 #include "session/session.h"
 
-/* How seldom acknowledgements are looked for at most. */
+/* How often to poll for acknowledgements: 1 ms, doubling to 32 ms. */
 #define LOOK_MOST_MS 32
 
 /* The leg that a failed flow has lost, or NULL. */
@@ -51,9 +51,8 @@ static enum stage_result wind_up(struct session *s, const struct leg *lost, nsec
 }
 
 /*
- * A side that has ended and is still sent to is watched by no flow that reads: when it is lost, by a reset
- * or because keepalive has no answer, only an error tells. `from` is the flow from that leg, `to` the one to
- * it.
+ * No flow reads from a side that has ended and is still sent to: its loss, by a reset or keepalive, shows
+ * as an error event only. `from` is the flow from that leg, `to` the one to it.
  */
 static void check_ended_side(struct session *s, struct leg *leg, const struct flow *from, struct flow *to)
 {
@@ -70,7 +69,7 @@ static void check_ended_side(struct session *s, struct leg *leg, const struct fl
 	flow_break(to, error ? error : -ECONNRESET, FLOW_DST);
 }
 
-/* -q has run out: the direction that is left ends here, in both senses: nothing is lost that was asked for. */
+/* -q has run out: ends the direction that is left. */
 static void forward_quit(struct session *s)
 {
 	flow_cut(&s->in);
@@ -101,13 +100,13 @@ static enum stage_result forward_step(struct session *s, struct leg *upstream, v
 	return STAGE_WAIT;
 }
 
-/* Has this direction come to its proper end? */
+/* True when this direction has ended with the end-of-file of its source. */
 static bool ended_well(const struct flow *f)
 {
 	return f->state == FLOW_DONE && !f->cut;
 }
 
-/* Ended from outside, by a limit or a signal: to both sides that is a loss, not an end. */
+/* Ended by a limit or a signal: both sides get a reset, which cannot be taken for an end. */
 static void forward_leave(struct session *s, struct leg *upstream, void *state)
 {
 	(void)state;

@@ -1,7 +1,7 @@
 /*
- * The greeting of the socket tutorial that this program grew from: the host welcomes, the guest answers, each
- * prints what it was told. ("bejing" is the tutorial's own spelling.) A message ends at its NUL byte or at
- * end-of-file, however the network cut it up.
+ * The greeting of the socket tutorial that this program grew from: the host welcomes, the guest answers,
+ * each prints what it was told. ("bejing" is the tutorial's own spelling.) A message ends at its NUL byte
+ * or at end-of-file, however the network cut it up.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -13,7 +13,7 @@
 #include "session/session.h"
 #include "stream/outbox.h"
 
-/* A message takes so much room at first, for most are short, and at last. */
+/* Room for a message, in bytes: at first, since most are short, and at most. */
 #define MESSAGE_ROOM ((size_t)512)
 #define MESSAGE_MOST ((size_t)64 * 1024)
 #define TIME_LIMIT (10 * NSEC_PER_SEC)
@@ -97,7 +97,7 @@ static enum stage_result greet_send(struct session *s, struct stream *connection
 /* --- receiving --- */
 
 /* Makes room for more of the message, which has filled what there is. Returns 0 or -ENOMEM. */
-static int make_room(struct greeting *g)
+static int greet_make_room(struct greeting *g)
 {
 	size_t room = g->room ? g->room * 2 : MESSAGE_ROOM;
 	char *message;
@@ -138,7 +138,7 @@ static enum stage_result greet_receive(struct session *s, struct stream *connect
 		const char *end;
 		ssize_t got;
 
-		if (g->length == g->room && make_room(g) < 0)
+		if (g->length == g->room && greet_make_room(g) < 0)
 			return session_await_memory(s, now);
 		got = connection->ops->read(connection, g->message + g->length, g->room - g->length);
 		if (got == -EAGAIN) {

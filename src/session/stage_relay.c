@@ -1,5 +1,5 @@
 /*
- * COMMAND relayed: it has one end of a socket pair as stdin and stdout, and the same two flows as ever run
+ * COMMAND relayed: it has one end of a socket pair as stdin and stdout, and two flows run
  * between the other end and the connection, so that traces, limits, filters and TLS see the bytes. The pair
  * ends when the last process that holds the command's end has closed it.
  *
@@ -19,11 +19,11 @@
 
 struct relaying {
 	struct child child;
-	bool told;  /* the command's end has been taken note of */
+	bool told;  /* the command's end has been recorded */
 	int error;  /* -errno that the connection was lost with; 0: it was not */
 };
 
-/* Input is of no more use, which is no failure: what still comes is dropped. */
+/* The command takes no more input, which is no failure: what still comes is dropped. */
 static void input_unwanted(struct session *s)
 {
 	flow_cut(&s->in);

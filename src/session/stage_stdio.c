@@ -69,16 +69,16 @@ static enum stage_result end_output(struct session *s, struct stdio_state *st)
 	r = local->ops->shut(local);
 	if (r < 0)
 		return session_fail_output(s, r);
-	/* a person at the keyboard wants the prompt back */
+	/* a terminal sends no end-of-file by itself: the session ends without one */
 	if (local->rkind == FD_TERMINAL)
 		flow_stop_reading(&s->out);
 	return STAGE_DONE;
 }
 
 /*
- * The peer ended before, and stdin has nothing to say: only keepalive can tell whether the peer's host is
- * still there. A reset that answers a probe, when nothing was sent since, merely says that the peer
- * closed for good: nothing is lost and nothing is left to do.
+ * The peer has ended and stdin is silent: only keepalive can tell whether the peer's host is still there. A
+ * reset that answers a probe, when nothing was sent since, merely says that the peer closed for good:
+ * nothing is lost and nothing is left to do.
  */
 static enum stage_result check_peer_gone(struct session *s, const struct stdio_state *st)
 {
@@ -96,7 +96,7 @@ static enum stage_result check_peer_gone(struct session *s, const struct stdio_s
 	return STAGE_DONE;
 }
 
-/* stdout's reader may leave while the peer is silent: a pipe tells by an error event alone. */
+/* The reader of stdout may leave while the peer is silent: a pipe then has an error event only. */
 static enum stage_result check_reader_gone(struct session *s, const struct stdio_state *st)
 {
 	const struct stream *local = &st->stdio.stream;
@@ -167,7 +167,7 @@ static enum stage_result stdio_step(struct session *s, struct leg *local, void *
 		return STAGE_FAILED;
 	if (flow_over(&s->in) && flow_over(&s->out))
 		return STAGE_DONE;
-	/* told to stop reading only now, and nothing holds it back: it will come to its end at once */
+	/* flow_stop_reading() was called after the step: the next one ends the flow */
 	if (s->out.state == FLOW_ENDING && s->out.waits == FLOW_NEITHER && !s->out.resume_at)
 		task_wake(&s->task);
 	stdio_want(s, st, now);
