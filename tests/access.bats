@@ -72,7 +72,7 @@ said_times() {
 	let_in "$PORT" 127.0.0.1
 }
 
-@test "A01: an IPv4 peer of an IPv6 socket matches IPv4 rules, mapped ones too, and no IPv6 rule" {
+@test "an IPv4 peer of an IPv6 socket matches IPv4 rules, mapped ones too, and no IPv6 rule" {
 	need_ipv6
 	# a socket of a service manager may take both families
 	for rules in '--deny=127.0.0.2' '--deny=::ffff:127.0.0.2' '--allow=127.0.0.1 --allow=::1' \
@@ -93,7 +93,7 @@ said_times() {
 	returns 0 "$HELPERS/peer" -a ::1 connect "$PORT" send:x shut rest:x
 }
 
-@test "a rule that is none: status 2 before anybody listens" {
+@test "a bad rule: status 2 before a socket listens" {
 	for rule in 10.0.0.0/33 10.0.0.1/8 10.0.0.0/08 010.0.0.1 0x7f.1 2130706433 localhost '' ' 10.0.0.0/8' \
 		10.0.0.0/8/8 ::ffff:0:0/95 ::1%lo ::/129 10.0.0.0/+8; do
 		returns 2 "$TCPTOOL" listen --port-file=port --allow="$rule" 127.0.0.1 0
@@ -105,7 +105,7 @@ said_times() {
 	returns 2 "$TCPTOOL" connect --allow=127.0.0.1 127.0.0.1 1
 }
 
-@test "A11: a rule with control characters does not reach the terminal as it is" {
+@test "a rule with control characters is escaped in the message" {
 	returns 2 "$TCPTOOL" listen --allow=$'1\e[31m\n2' 127.0.0.1 0
 	one_line err
 	fails grep -q $'\e' err
@@ -132,7 +132,7 @@ said_times() {
 	kept_out "$PORT" 127.0.0.8
 }
 
-@test "an allow file without a rule lets nobody in" {
+@test "an allow file without a rule allows no address" {
 	: >rules
 	listen_bg tool -k --allow-file=rules 127.0.0.1 0 -- cat
 	kept_out "$PORT" 127.0.0.1
@@ -150,7 +150,7 @@ said_times() {
 	one_line err 'rules line 1'
 }
 
-@test "SIGHUP reads the files again; who is connected stays" {
+@test "SIGHUP reads the files again; connections that are served go on" {
 	echo 127.0.0.1 >rules
 	listen_bg tool -kv --allow-file=rules 127.0.0.1 0 -- cat
 	start_bg held "$HELPERS/peer" connect "$PORT" send:a expect:a touch:there wait:go send:b shut rest:b
@@ -193,7 +193,7 @@ said_times() {
 	ends 129 tool
 }
 
-@test "S05: 10 000 refusals leave nothing behind, and starve nobody" {
+@test "10 000 refusals leave no descriptor behind, and an allowed peer is served after them" {
 	listen_bg tool -k -m 1 --deny=127.0.0.1 127.0.0.1 0 -- cat
 	start_bg held "$HELPERS/peer" -s 127.0.0.2 connect "$PORT" send:a expect:a touch:there wait:go send:b shut rest:b
 	wait_for test -e there
@@ -208,7 +208,7 @@ said_times() {
 	holds tool.err ''
 }
 
-@test "S05: the same for --max-per-host, while the one that is served goes on" {
+@test "--max-per-host: refusals leave no descriptor behind, and the served connection goes on" {
 	listen_bg tool -k --max-per-host=1 127.0.0.1 0 -- cat
 	start_bg held "$HELPERS/peer" connect "$PORT" send:a expect:a touch:there wait:go send:b expect:b shut eof
 	wait_for test -e there

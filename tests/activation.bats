@@ -68,7 +68,7 @@ activated_bg() {
 	holds tool.out x
 }
 
-@test "who has connected before it was started is served" {
+@test "a connection made before tcptool was started is served" {
 	activated_bg ports 127.0.0.1 -- bash -c 'until [ -e go ]; do "$HELPERS/pause" 10; done; exec "$@"' bash \
 		"$TCPTOOL" listen -k -- cat
 	start_bg early "$HELPERS/peer" connect "${PORTS[0]}" send:x touch:sent shut rest:x

@@ -78,19 +78,19 @@ need_injection() {
 	done
 }
 
-@test "nobody takes anything for a while: no processor time, and then all arrives" {
+@test "stdout and peer stop reading for a while: no processor time, and then all arrives" {
 	for kinds in 'pipe pipe' 'file null' 'file file' 'socket socket'; do
 		# shellcheck disable=SC2086 # two words
 		carry -p 400 $kinds 20000000 connect
 	done
 }
 
-@test "a terminal that nobody looks at for a while: no processor time, and then all arrives" {
+@test "a terminal is not read for a while: no processor time, and then all arrives" {
 	need_terminal
 	carry -p 400 terminal terminal 20000000 connect
 }
 
-@test "single bytes fill the slots of a pipe that nobody reads: no processor time, and then all arrives" {
+@test "single bytes fill the slots of a pipe that is not read: no processor time, and then all arrives" {
 	mkfifo out.fifo
 	exec 5<>out.fifo
 	peer_bg peer dribble:0:"$(head -c 9000 /dev/zero | tr '\0' x)" touch:all-sent eof
@@ -171,7 +171,7 @@ need_injection() {
 	done
 }
 
-@test "the same at a terminal" {
+@test "reads and writes that are not to wait, refused at a terminal: others are found" {
 	need_injection
 	need_terminal
 	for call in preadv2 pwritev2; do

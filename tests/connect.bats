@@ -151,7 +151,7 @@ in_network_peer() {
 	one_line err localhost
 }
 
-@test "nobody accepts: status 4, one line with address and port" {
+@test "a refused connection: status 4, one line with address and port" {
 	port=$("$HELPERS/peer" free)
 	returns 4 "$TCPTOOL" connect 127.0.0.1 "$port"
 	[ "$(<err)" = "tcptool: connect to 127.0.0.1 port $port: Connection refused" ]
@@ -228,7 +228,7 @@ in_network_peer() {
 
 # --- again and again -----------------------------------------------------------------------------
 
-@test "--retry tries until somebody accepts" {
+@test "--retry tries until the connection is accepted" {
 	for option in --retry --retry=15; do
 		rm -f go port
 		# bound, but not listening yet: nobody else takes the port meanwhile
@@ -316,7 +316,7 @@ in_network_peer() {
 	one_line err "Cannot assign requested address"
 }
 
-@test "a port that is connected to itself is nobody who accepts" {
+@test "a socket that is connected to itself counts as refused" {
 	port=$("$HELPERS/peer" free)
 	returns 4 "$TCPTOOL" connect -w 10 -p "$port" 127.0.0.1 "$port"
 	one_line err refused
@@ -520,7 +520,7 @@ has_children() {
 	ends 0 peer
 }
 
-@test "-z: who accepts and resets at once has accepted" {
+@test "-z: a peer that accepts and resets at once is open" {
 	peer_bg peer -n 20 reset
 	for ((i = 0; i < 20; i++)); do
 		returns 0 "$TCPTOOL" connect -z 127.0.0.1 "$PORT"

@@ -161,7 +161,7 @@ forward_waits() {
 	they_are_served 20
 }
 
-@test "--forward to a name with 24 descriptors, some of which looking it up takes: nobody is lost" {
+@test "--forward to a name with 24 descriptors, some of which the look-up takes: no connection is lost" {
 	need_localhost
 	upstream_bg
 	forward_waits 2 --forward="localhost:$PORT"
@@ -171,7 +171,7 @@ forward_waits() {
 	said_sparingly "$NO_DESCRIPTORS"
 }
 
-@test "--forward with a raw trace, which takes two descriptors more: nobody is lost" {
+@test "--forward with a raw trace, which takes two descriptors more: no connection is lost" {
 	upstream_bg
 	forward_waits 4 --forward="127.0.0.1:$PORT" --trace=t --trace-format=raw
 	said_sparingly "$NO_DESCRIPTORS"
@@ -230,7 +230,7 @@ forward_waits() {
 	done
 }
 
-@test "--forward: 300 connections, 60 at a time, through 24 descriptors: nobody is lost" {
+@test "--forward: 300 connections, 60 at a time, through 24 descriptors: none is lost" {
 	upstream_bg
 	limited_bg '-n 24' tool -k --forward="127.0.0.1:$PORT" 127.0.0.1 0
 	returns 0 "$HELPERS/storm" -c 60 "$PORT" 300

@@ -114,7 +114,7 @@ load helpers
 	one_line err 'reset by peer'
 }
 
-@test "bad texts and patterns are usage errors before anybody is connected" {
+@test "bad texts and patterns are usage errors before a connection is made" {
 	returns 2 "$TCPTOOL" connect --expect='a(' 127.0.0.1 1
 	one_line err "--expect: 'a('"
 	returns 2 "$TCPTOOL" connect --send='\q' 127.0.0.1 1
@@ -123,7 +123,7 @@ load helpers
 
 # --- --settle ------------------------------------------------------------------------------------
 
-@test "-z --settle: who accepts and then closes or resets is dropped" {
+@test "-z --settle: a peer that accepts and then closes or resets is dropped" {
 	peer_bg stays hold
 	stays=$PORT
 	peer_bg closes close

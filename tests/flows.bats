@@ -48,7 +48,7 @@ load helpers
 	ends 0 peer
 }
 
-@test "D01: the last bytes that come together with the end are never lost" {
+@test "the last bytes that come together with the FIN are never lost" {
 	random data 5000
 	peer_bg peer -n 60 file:data
 	for ((i = 0; i < 60; i++)); do
@@ -108,7 +108,7 @@ load helpers
 
 # --- bad news ------------------------------------------------------------------------------------
 
-@test "D07: what came before a reset is written, and only then is the reset reported" {
+@test "bytes that came before a reset are written, and only then is the reset reported" {
 	mkfifo in
 	exec 5<>in
 	random data 60000
@@ -122,7 +122,7 @@ load helpers
 	done
 }
 
-@test "D07: bytes and a reset that come before connecting is even noticed are no exception" {
+@test "bytes and a reset that come before the connect is noticed: the bytes are written" {
 	mkfifo in
 	exec 5<>in
 	peer_bg peer -n 20 send:x acked reset
@@ -133,7 +133,7 @@ load helpers
 	done
 }
 
-@test "D07: bytes that wait in the kernel survive a reset though stdout was blocked" {
+@test "bytes that wait in the kernel survive a reset while stdout is blocked" {
 	mkfifo out.fifo
 	peer_bg peer stuff reset
 	OUT=out.fifo start_bg tool "$TCPTOOL" connect 127.0.0.1 "$PORT"
@@ -235,7 +235,7 @@ load helpers
 	ends 0 peer
 }
 
-@test "H11: stdout's reader gone is noticed though the peer is silent" {
+@test "the reader of stdout has gone: noticed though the peer is silent" {
 	mkfifo in out.fifo
 	exec 5<>in
 	peer_bg peer hold
@@ -246,7 +246,7 @@ load helpers
 	holds tool.err ''
 }
 
-@test "stdout's reader gone is a failure like any other for who ignores SIGPIPE" {
+@test "the reader of stdout has gone and SIGPIPE is ignored: status 7" {
 	mkfifo out.fifo
 	peer_bg peer flood
 	start_bg reader head -c 1 out.fifo
@@ -329,7 +329,7 @@ load helpers
 	ends 0 peer
 }
 
-@test "H06: any of the descriptors 0, 1 and 2 may arrive closed" {
+@test "any of the descriptors 0, 1 and 2 may be inherited closed" {
 	for closed in '' 0 1 2 01 02 12 012; do
 		sent=abc got=xyz
 		[[ $closed != *0* ]] || sent=
@@ -343,7 +343,7 @@ load helpers
 	done
 }
 
-@test "H06: a server whose descriptors 0, 1 and 2 are closed" {
+@test "listen: descriptors 0, 1 and 2 may be inherited closed" {
 	start_bg tool "$HELPERS/closedfds" 012 "$TCPTOOL" listen --port-file=port 127.0.0.1 0
 	wait_port port
 	returns 0 "$HELPERS/peer" connect "$PORT" send:xyz shut rest:
@@ -355,7 +355,7 @@ load helpers
 	returns 4 "$HELPERS/closedfds" 2 "$TCPTOOL" connect 127.0.0.1 "$port"
 }
 
-@test "S10: other open descriptors are left alone" {
+@test "inherited descriptors from 3 on are left alone" {
 	peer_bg peer rest:abc send:xyz
 	printf abc >data
 	(
@@ -499,7 +499,7 @@ load helpers
 
 # --- one way only --------------------------------------------------------------------------------
 
-@test "D03: --send-only reads and drops what comes, so that nothing sent is destroyed" {
+@test "--send-only reads and drops what comes, so that no reset destroys what was sent" {
 	random data 2000000
 	random junk 3000000
 	peer_bg peer -r 16384 send:first file:junk sink:got
@@ -509,7 +509,7 @@ load helpers
 	cmp data got
 }
 
-@test "H10: --send-only notices that the peer is gone" {
+@test "--send-only notices that the peer has gone" {
 	mkfifo in
 	exec 5<>in
 	peer_bg peer expect:x reset
@@ -557,7 +557,7 @@ load helpers
 	one_line tool.err
 }
 
-@test "H12: a peer that is only silent is left alone, with keepalive and without" {
+@test "a silent peer is left alone, with keepalive and without" {
 	mkfifo in
 	exec 5<>in
 	peer_bg one hold
@@ -569,7 +569,7 @@ load helpers
 
 # --- load ----------------------------------------------------------------------------------------
 
-@test "H03: whatever it waits for, it does not spin" {
+@test "no processor time is used while stdin, stdout or the peer is waited for" {
 	mkfifo quiet stuck
 	exec 5<>quiet 6<>stuck
 	# stdin never ends and the peer never reads; the peer floods and stdout is stuck

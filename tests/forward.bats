@@ -112,7 +112,7 @@ slow_build() {
 	holds tool.err ''
 }
 
-@test "the upstream's end-of-file reaches the client, who goes on sending" {
+@test "the upstream's end-of-file reaches the client, which goes on sending" {
 	peer_bg upstream send:said shut expect:more quiet:100 touch:got rest:end
 	forward_bg tool "$PORT"
 	start_bg client "$HELPERS/peer" connect "$PORT" rest:said send:more wait:got send:end shut
@@ -153,7 +153,7 @@ slow_build() {
 	only_listens tool
 }
 
-@test "nobody there: the client gets a reset, which is no end-of-file, and others are served" {
+@test "the upstream refuses: the client gets a reset, not an end-of-file, and others are served" {
 	crowd_bg
 	crowd=$PORT
 	forward_bg alive "$crowd"
@@ -166,7 +166,7 @@ slow_build() {
 	only_listens tool
 }
 
-@test "an upstream that dies hurts only those who are with it" {
+@test "an upstream that dies ends only its own connections" {
 	crowd_bg
 	forward_bg tool "$PORT"
 	start_bg client "$HELPERS/peer" connect "$PORT" send:x expect:x touch:there lost
@@ -215,7 +215,7 @@ gone_or_ended() {
 	only_listens tool
 }
 
-@test "SIGTERM in the middle of a transfer is a reset on both sides: nobody takes a part for the whole" {
+@test "SIGTERM in the middle of a transfer is a reset on both sides, and not an end-of-file" {
 	peer_bg upstream expect:x send:part touch:there lost
 	forward_bg tool "$PORT"
 	start_bg client "$HELPERS/peer" connect "$PORT" send:x expect:part touch:got lost
@@ -289,7 +289,7 @@ has_nothing() {
 	[ -S "/proc/$1/fd/4" ] && [ ${#fds[@]} -eq 5 ]
 }
 
-@test "while a name is looked up, who was closed is closed" {
+@test "a client that has closed during the look-up is closed" {
 	echo 'nameserver 127.0.0.1' >resolv
 	echo 'hosts: dns' >nsswitch
 	make_network -b "$PWD/resolv:/etc/resolv.conf" -b "$PWD/nsswitch:/etc/nsswitch.conf"
@@ -301,7 +301,7 @@ has_nothing() {
 	wait_for asked has_nothing
 }
 
-@test "a bad upstream is a usage error before anybody listens" {
+@test "a bad upstream is a usage error before a socket listens" {
 	for upstream in 127.0.0.1 127.0.0.1:0 127.0.0.1:99999 '[::1]' ::1:5 'bad name:1' 0x7f.1:1; do
 		returns 2 "$TCPTOOL" listen --port-file=port --forward="$upstream" 127.0.0.1 0
 		[ ! -e port ]
@@ -316,7 +316,7 @@ has_nothing() {
 
 # --- many -----------------------------------------------------------------------------------------
 
-@test "D14: one that does not read slows nobody else" {
+@test "a peer that does not read slows no other connection" {
 	listen_bg upstream -k 127.0.0.1 0 -- cat
 	forward_bg tool "$PORT"
 	# three kinds of stopped: full towards the upstream and back, each

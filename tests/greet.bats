@@ -187,7 +187,7 @@ HELLO='hello,this is client\0'
 	returns 0 "$HELPERS/peer" -a ::1 connect "$PORT" 'expect:welcome ::1 to bejing\0' "send:$HELLO" eof
 }
 
-@test "M09: percent signs in what the peer says mean nothing" {
+@test "percent signs in a received greeting are printed as they are" {
 	peer_bg peer 'send:%s%n%a%p%%\0' "rest:$HELLO"
 	returns 0 "$TCPTOOL" connect -g 127.0.0.1 "$PORT"
 	holds out '%%s%%n%%a%%p%%%%\n'

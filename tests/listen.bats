@@ -98,7 +98,7 @@ descriptors() {
 	done
 }
 
-@test "A15: two listeners on one port: status 6, unless both ask for it" {
+@test "two listeners on one port: status 6, unless both have --reuse-port" {
 	listen_bg one
 	returns 6 "$TCPTOOL" listen -w 5 127.0.0.1 "$PORT"
 	one_line err "Address already in use"
@@ -115,7 +115,7 @@ descriptors() {
 	ends 0 other
 }
 
-@test "A15: the port of a server that has just ended can be listened on at once" {
+@test "the port of a server that has just ended can be listened on at once" {
 	listen_bg first -q 0 127.0.0.1 0
 	# the server closes first, so that its end lingers in TIME_WAIT
 	talk "$PORT" send:x eof
@@ -156,7 +156,7 @@ descriptors() {
 	ends 0 tool
 }
 
-@test "--port-file: a FIFO that nobody reads holds up no SIGTERM" {
+@test "--port-file: a FIFO without a reader holds up no SIGTERM" {
 	mkfifo fifo
 	start_bg tool "$TCPTOOL" listen -v --port-file=fifo 127.0.0.1 0
 	wait_for grep -q 'listening on' tool.err
@@ -285,7 +285,7 @@ lines() {
 	ends 0 tool
 }
 
-@test "whoever has seen the port file can connect at once" {
+@test "once the port file exists, connecting succeeds" {
 	for ((i = 0; i < 15; i++)); do
 		start_bg tool "$TCPTOOL" listen --port-file="port$i" 127.0.0.1 0
 		until [ -e "port$i" ]; do :; done
@@ -366,7 +366,7 @@ lines() {
 	holds tool.out ab
 }
 
-@test "H17: look-ups, waiting and serving all end by SIGTERM and SIGINT, and die by them" {
+@test "SIGTERM and SIGINT end waiting and serving, with -k and without, as deaths by that signal" {
 	for signal in TERM INT; do
 		status=$((128 + $(kill -l $signal)))
 		start_bg waiting env --default-signal=INT "$TCPTOOL" listen --port-file=waiting.port 127.0.0.1 0
@@ -422,7 +422,7 @@ lines() {
 	ends 0 client
 }
 
-@test "who is cut off by SIGTERM is reported with that status" {
+@test "a connection that SIGTERM has ended is reported with that status" {
 	listen_bg tool -k --report=report 127.0.0.1 0
 	start_bg client "$HELPERS/peer" connect "$PORT" send:a touch:there hold
 	wait_for test -e there
@@ -432,7 +432,7 @@ lines() {
 	grep -q '"status":143' report
 }
 
-@test "--deadline: when the time is over nobody else is accepted, though they queue up" {
+@test "--deadline: when the time is over no connection of the backlog is accepted" {
 	listen_bg tool -k --deadline=300ms --report=report --greet 127.0.0.1 0
 	kill -STOP "${PIDS[tool]}"
 	for i in 1 2 3; do
@@ -446,7 +446,7 @@ lines() {
 	one_line tool.err '--deadline'
 }
 
-@test "signals have their handlers before anybody is told that it listens" {
+@test "signals have their handlers before readiness is announced" {
 	need_strace
 	echo 127.0.0.1 >rules
 	start_bg tool strace -o calls -e trace=rt_sigaction,rename env --default-signal=HUP \
@@ -472,7 +472,7 @@ lines() {
 
 # --- one after another ---------------------------------------------------------------------------
 
-@test "-k: one after another over stdin and stdout, nobody lost" {
+@test "-k: one connection after another over stdin and stdout, none is lost" {
 	listen_bg tool -k 127.0.0.1 0
 	for ((i = 100; i < 140; i++)); do
 		start_bg "peer$i" "$HELPERS/peer" connect "$PORT" "send:<$i" pause:1 "send:>" shut eof
@@ -499,7 +499,7 @@ lines() {
 	ends 143 tool
 }
 
-@test "-k: who waits in the backlog stays there while another is served" {
+@test "-k: a connection stays in the backlog while another is served" {
 	listen_bg tool -k 127.0.0.1 0
 	start_bg first "$HELPERS/peer" connect "$PORT" send:first touch:sent wait:go shut eof
 	wait_for holds tool.out first
@@ -512,7 +512,7 @@ lines() {
 	wait_for holds tool.out firstsecond
 }
 
-@test "-k -w: nobody comes for so long after the last one: status 5" {
+@test "-k -w: no connection for that time after the last one: status 5" {
 	listen_bg tool -k -w 1 127.0.0.1 0
 	talk "$PORT" send:a shut eof
 	talk "$PORT" send:b shut eof
@@ -573,7 +573,7 @@ lines() {
 	wait_for "$HELPERS/peer" connect "$PORT" 'expect:hi\0' 'send:3\0' eof
 }
 
-@test "D14: a peer that says nothing does not hold up the others" {
+@test "a silent peer does not hold up the others" {
 	listen_bg tool -k --greet=hi 127.0.0.1 0
 	for ((i = 0; i < 20; i++)); do
 		start_bg "silent$i" "$HELPERS/peer" connect "$PORT" 'expect:hi\0' "touch:$i" hold
@@ -585,7 +585,7 @@ lines() {
 	wait_for holds tool.out 'live\n'
 }
 
-@test "S04 S05: neither refused nor aborted connections leave anything behind" {
+@test "neither refused nor aborted connections leave a descriptor behind" {
 	listen_bg tool -k --greet=hi -m 4 --max-per-host=4 127.0.0.1 0
 	talk "$PORT" 'expect:hi\0' 'send:x\0' eof
 	wait_for holds tool.out 'x\n'
@@ -603,7 +603,7 @@ lines() {
 	wait_for test "$(descriptors tool)" -le "$before"
 }
 
-@test "H08: out of descriptors, it neither spins nor ends, says so once, and recovers" {
+@test "out of descriptors, the server neither spins nor ends, says so once, and recovers" {
 	start_bg tool sh -c 'ulimit -n 16 && exec "$@"' sh \
 		"$TCPTOOL" listen -k --greet=hi -i 60 --port-file=port 127.0.0.1 0
 	wait_port port

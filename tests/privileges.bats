@@ -414,7 +414,7 @@ no_children() {
 
 # --- when it cannot be ----------------------------------------------------------------------------
 
-@test "an account or a group that does not exist: status 2, and nobody listens" {
+@test "an account or a group that does not exist: status 2, and no socket listens" {
 	for user in no-such-account nobody:no-such-group :nogroup nobody: -1 4294967295 ''; do
 		returns 2 "$TCPTOOL" listen --user="$user" --port-file=port 127.0.0.1 0
 		one_line err '--user'
@@ -463,7 +463,7 @@ no_children() {
 	one_line err refused
 }
 
-@test "a directory that is none: status 7" {
+@test "--chroot: a directory that is missing or a file: status 7" {
 	need_root
 	for directory in missing "$TCPTOOL"; do
 		returns 7 "$TCPTOOL" listen --chroot="$directory" --port-file=port 127.0.0.1 0
@@ -473,7 +473,7 @@ no_children() {
 	done
 }
 
-@test "a user without privileges has none to give up: status 6, and nobody is served" {
+@test "a user without privileges cannot change user: status 6, and no connection is served" {
 	if [ "$(id -u)" -eq 0 ]; then
 		need setpriv
 		as_plain test -x "$TCPTOOL" || skip "a plain user cannot execute $TCPTOOL"

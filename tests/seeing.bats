@@ -331,7 +331,7 @@ lines_shown() {
 	grep -qE 'rtt' err
 }
 
-@test "-vv: who ended first, and how" {
+@test "-vv: which side ended first, and how" {
 	peer_bg peer send:bye shut eof
 	mkfifo in
 	exec 5<>in

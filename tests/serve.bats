@@ -34,7 +34,7 @@ descriptors() {
 
 # --- what the command gets -----------------------------------------------------------------------
 
-@test "S06: the command has descriptors 0, 1 and 2, and no other" {
+@test "COMMAND has descriptors 0, 1 and 2, and no other" {
 	start_bg tool bash -c 'exec 11</dev/null 12>unrelated; exec "$@"' bash \
 		"$TCPTOOL" listen -k --port-file=port 127.0.0.1 0 -- "$HELPERS/inherited" descriptors
 	wait_port port
@@ -72,7 +72,7 @@ descriptors() {
 	done
 }
 
-@test "S07: it has no signal blocked and none ignored, whatever tcptool was started with" {
+@test "COMMAND has no signal blocked and none ignored, whatever tcptool has inherited" {
 	start_bg tool env --ignore-signal=PIPE,XFSZ,HUP --block-signal=USR2 --block-signal=TERM \
 		"$TCPTOOL" listen -k --port-file=port 127.0.0.1 0 -- "$HELPERS/inherited" signals
 	wait_port port
@@ -101,7 +101,7 @@ descriptors() {
 	grep -q '^Max open files *60 *60 ' "/proc/${PIDS[tool]}/limits"
 }
 
-@test "the environment says who is connected (UCSPI)" {
+@test "the environment has the addresses of the connection (UCSPI)" {
 	listen_bg tool -k 127.0.0.3 0 -c 'env | grep -E "^(PROTO=|TCP[CLR])" | sort'
 	returns 0 "$HELPERS/peer" -a 127.0.0.3 -s 127.0.0.4 connect "$PORT" sink:seen
 	sed -i 's/^\(TCPREMOTEPORT=\)[1-9][0-9]*$/\1N/' seen
@@ -136,7 +136,7 @@ descriptors() {
 	talk "$PORT" shut 'rest:1\n'
 }
 
-@test "A10: what describes some other connection is not passed on" {
+@test "variables that describe another connection are not passed on" {
 	start_bg tool env PROTO=SSL TCPREMOTEIP=6.6.6.6 TCPREMOTEHOST='() { :;}; echo' TCPREMOTEINFO=root \
 		TCPLOCALHOST=x TCPCONNNUM=77 LISTEN_FDS=1 LISTEN_PID=1 LISTEN_FDNAMES=x KEPT=kept \
 		"$TCPTOOL" listen -k --port-file=port 127.0.0.1 0 -c 'env | grep -E "^(PROTO=|TCP[CLR]|LISTEN|NOTIFY|KEPT)" | sort'
@@ -168,7 +168,7 @@ descriptors() {
 
 # --- both ways ------------------------------------------------------------------------------------
 
-@test "D02: 4 MiB through -- cat and back, with half-close, are the same bytes" {
+@test "listen -- cat: 4 MiB there and back, with half-close, are the same bytes" {
 	random sent 4194304
 	listen_bg tool -k 127.0.0.1 0 -- cat
 	returns 0 "$TCPTOOL" connect 127.0.0.1 "$PORT" <sent
@@ -184,7 +184,7 @@ descriptors() {
 	wait_for no_children tool
 }
 
-@test "D02: the same the other way round: connect -- cat against whoever sends and listens" {
+@test "connect -- cat: 4 MiB there and back, with half-close, are the same bytes" {
 	random sent 4194304
 	IN=sent listen_bg server 127.0.0.1 0
 	returns 0 "$TCPTOOL" connect 127.0.0.1 "$PORT" -- cat
@@ -194,7 +194,7 @@ descriptors() {
 
 # --- how it ends ----------------------------------------------------------------------------------
 
-@test "S12: one connection, one command: its status is ours" {
+@test "one connection, one command: its status is that of tcptool" {
 	for command in true:0 false:1 'exit 42:42' 'exit 125:125'; do
 		listen_bg tool 127.0.0.1 0 -c "${command%:*}"
 		talk "$PORT" eof
@@ -223,7 +223,7 @@ descriptors() {
 	ends 0 other
 }
 
-@test "a command that does not exist is 127, one that cannot be executed 126, and nobody listens" {
+@test "a command that does not exist is 127, one that cannot be executed 126, and no socket listens" {
 	echo 'echo no' >plain
 	mkdir directory
 	for words in 'no-such-command:127' './no/such:127' './plain:126' './directory:126'; do
@@ -289,7 +289,7 @@ descriptors() {
 	[ ! -e ran ]
 }
 
-@test "S03: SIGTERM ends the listener and reaches those it serves; nobody waits for them" {
+@test "SIGTERM ends the listener at once, and is passed on to the commands" {
 	listen_bg tool -k 127.0.0.1 0 -c 'trap "echo told >told; exit" TERM; echo $$ >child; while :; do '"$HELPERS/pause"' 20; done'
 	start_bg peer "$HELPERS/peer" connect "$PORT" eof
 	wait_for test -s child
@@ -300,7 +300,7 @@ descriptors() {
 	holds tool.err ''
 }
 
-@test "S07: signals that were inherited as blocked are heard: children are reaped, SIGTERM ends it" {
+@test "signals that were inherited as blocked: children are reaped, and SIGTERM ends the server" {
 	start_bg tool env --block-signal=CHLD --block-signal=TERM "$TCPTOOL" listen -k -m 1 --port-file=tool.port \
 		127.0.0.1 0 -- cat
 	wait_port tool.port
@@ -312,7 +312,7 @@ descriptors() {
 	ends 143 tool
 }
 
-@test "S03: --drain lets commands go on; then, or at a second signal, they get SIGTERM" {
+@test "--drain lets commands go on; then, or at a second signal, they get SIGTERM" {
 	listen_bg tool -k --drain=1m 127.0.0.1 0 -- cat
 	start_bg peer "$HELPERS/peer" connect "$PORT" send:a expect:a touch:there wait:go send:b shut rest:b
 	wait_for test -e there
@@ -410,7 +410,7 @@ few_descriptors() {
 	ends 0 again
 }
 
-@test "a command that does not read slows nobody else" {
+@test "a command that does not read slows no other connection" {
 	# the first one stops, with its socket full in both directions
 	listen_bg tool -k 127.0.0.1 0 -c \
 		'[ "$TCPREMOTEIP" = 127.0.0.1 ] || { echo $$ >asleep; exec sleep 1000; }; exec cat'
@@ -436,7 +436,7 @@ pester() {
 	done
 }
 
-@test "S01, S02: storms of SIGCHLD, SIGHUP and SIGUSR1 lose no byte" {
+@test "storms of SIGCHLD, SIGHUP and SIGUSR1 lose no byte of a COMMAND" {
 	echo 127.0.0.0/8 >rules
 	random sent 16777216
 	listen_bg tool -k --allow-file=rules 127.0.0.1 0 -- cat
@@ -458,7 +458,7 @@ pester() {
 	fails grep -v '^{"connection":' tool.err
 }
 
-@test "S01, S02: the same while tcptool carries the bytes itself" {
+@test "storms of SIGCHLD and SIGHUP lose no byte of a forwarded connection" {
 	echo 127.0.0.0/8 >rules
 	random sent 33554432
 	start_bg crowd "$TCPTOOL" listen -k --port-file=crowd.port 127.0.0.1 0 -- cat

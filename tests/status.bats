@@ -285,7 +285,7 @@ hears() {
 	[ "$(grep -c '"received":1,.*"status":143' report)" -eq 1 ]
 }
 
-@test "H05: a crash is a crash" {
+@test "SIGSEGV does not give status 0" {
 	peer_bg peer send:x hold
 	start_bg tool "$TCPTOOL" connect 127.0.0.1 "$PORT"
 	wait_for holds tool.out x
@@ -325,7 +325,7 @@ hears() {
 	holds out x
 }
 
-@test "A11: whatever a word on the command line holds, it is shown escaped, on one line" {
+@test "words of the command line are shown escaped, on one line" {
 	bytes=$(for ((i = 1; i < 256; i++)); do printf '\\x%02x' "$i"; done)
 	printf -v nasty '%b' "$bytes"
 	for words in "$nasty" "connect|$nasty|80" "connect|127.0.0.1|$nasty" "connect|$nasty" \
@@ -351,7 +351,7 @@ hears() {
 	done
 }
 
-@test "M08: a very long word in a message is cut" {
+@test "a very long word in a message is cut" {
 	long=$(head -c 100000 /dev/zero | tr '\0' x)
 	for words in "connect $long 80" "connect 127.0.0.1 $long" "connect -w $long 1 2" "$long" \
 		"connect --$long" "connect -n $long 80" "listen -w 1 --port-file=/$long 127.0.0.1 0"; do
@@ -364,7 +364,7 @@ hears() {
 	done
 }
 
-@test "M09: percent signs in a message mean nothing" {
+@test "percent signs in a message are printed as they are" {
 	returns 2 "$TCPTOOL" connect '%s%n%p%x' 80
 	one_line err '%s%n%p%x'
 	returns 7 "$TCPTOOL" listen -w 5 --port-file='no/%n%s' 127.0.0.1 0

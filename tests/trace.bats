@@ -58,7 +58,7 @@ need_analysers() {
 	grep -qxE '= #1 [0-9:]+\.[0-9]{6} closed' err
 }
 
-@test "A11: a hexdump holds no byte that could trouble a terminal" {
+@test "a hexdump holds no control byte" {
 	head -c 4096 /dev/urandom >noise
 	peer_bg peer file:noise sink
 	returns 0 "$TCPTOOL" connect -x 127.0.0.1 "$PORT" <noise
@@ -201,7 +201,7 @@ told() {
 	grep -qE "\"event\":\"end\".*\"direction\":\"$2\",\"how\":\"$3\"" "$1"
 }
 
-@test "a reset that comes when nobody reads any more is told, too, and no FIN that was never sent" {
+@test "a reset behind the peer's end is recorded, too, and no FIN that was never sent" {
 	mkfifo in
 	exec 5<>in
 	peer_bg peer expect:x shut wait:go reset
@@ -426,7 +426,7 @@ four_closed() {
 	done
 }
 
-@test "a trace that may not grow any more ends with a whole record, and hurts nobody" {
+@test "a trace that may not grow any more ends with a whole record, and no session fails" {
 	need_analysers
 	random noise 600000
 	for file in trace.pcapng trace.jsonl; do
@@ -442,7 +442,7 @@ four_closed() {
 	"$HELPERS/json" check <trace.jsonl
 }
 
-@test "a trace that cannot be opened: status 7 before anybody is connected" {
+@test "a trace that cannot be opened: status 7 before a connection is made" {
 	for format in hex raw jsonl pcapng; do
 		returns 7 "$TCPTOOL" connect -o no/such/file --trace-format=$format 127.0.0.1 1
 		one_line err 'trace no/such/file: No such file or directory'
@@ -488,7 +488,7 @@ asleep() {
 	[ "$(cut -d ' ' -f 3 "/proc/${PIDS[$1]}/stat")" = S ]
 }
 
-@test "a trace that nobody reads any more hinders neither a signal nor --deadline" {
+@test "a trace whose reader has stalled holds up neither a signal nor --deadline" {
 	random noise 300000
 	for format in hex jsonl pcapng; do
 		new_pipe
@@ -507,7 +507,7 @@ asleep() {
 	done
 }
 
-@test "-x into a pipe that nobody reads any more hinders neither of them either" {
+@test "-x into a pipe whose reader has stalled holds up neither a signal nor --deadline" {
 	random noise 300000
 	new_pipe
 	listen_bg upstream -k --recv-only 127.0.0.1 0

@@ -51,7 +51,7 @@ NOT_SIZES=(-1 +1 ' 1' '1 ' '1 k' 1. 1.5 .5 '1,5k' 1e3 0x10 1x 1kb 1Mb 1Mib 1kk 1
 
 # --- numbers and times ---------------------------------------------------------------------------
 
-@test "M07: numbers are whole words in their range" {
+@test "numbers are whole words in their range" {
 	refused_values listen --backlog '127.0.0.1 0' 0 "${NOT_NUMBERS[@]}"
 	refused_values listen -m '-k --greet 127.0.0.1 0' 0 "${NOT_NUMBERS[@]}"
 	refused_values listen --max-per-host '-k --greet 127.0.0.1 0' 0 "${NOT_NUMBERS[@]}"
@@ -59,7 +59,7 @@ NOT_SIZES=(-1 +1 ' 1' '1 ' '1 k' 1. 1.5 .5 '1,5k' 1e3 0x10 1x 1kb 1Mb 1Mib 1kk 1
 	refused_values listen --ready-fd '127.0.0.1 0' 0 1 2 "${NOT_NUMBERS[@]}"
 }
 
-@test "M07: times are numbers with a unit or without" {
+@test "times are numbers with a unit or without" {
 	for option in -w --timeout -i --deadline --retry-interval; do
 		refused_values connect $option '--retry 127.0.0.1 1' 0 "${NOT_TIMES[@]}"
 	done
@@ -133,7 +133,7 @@ NOT_SIZES=(-1 +1 ' 1' '1 ' '1 k' 1. 1.5 .5 '1,5k' 1e3 0x10 1x 1kb 1Mb 1Mib 1kk 1
 	done
 }
 
-@test "A02: numbers that only look like addresses" {
+@test "numbers that only look like addresses are refused" {
 	isolate
 	for host in 127.1 127.0.1 0x7f.1 0x7f000001 2130706433 017700000001 010.0.0.1 127.0.0.01 1.2.3.4.5 \
 		256.1.1.1 1.2.3.256 1.2.3 ..1 127.0.0.0x1; do
@@ -157,7 +157,7 @@ NOT_SIZES=(-1 +1 ' 1' '1 ' '1 k' 1. 1.5 .5 '1,5k' 1e3 0x10 1x 1kb 1Mb 1Mib 1kk 1
 	refused connect '[::1:80'
 }
 
-@test "A13: names that are none" {
+@test "words that are no host names are refused" {
 	isolate
 	long=$(printf 'a%.0s' {1..254})
 	for host in ' ' 'a b' a/b 'a;id' '$(id)' '`id`' "a'b" 'a"b' 'a\b' 'a*' '**' 'a@b' 'a#b' 'a=b' 'a,b' \
@@ -288,7 +288,7 @@ NOT_SIZES=(-1 +1 ' 1' '1 ' '1 k' 1. 1.5 .5 '1,5k' 1e3 0x10 1x 1kb 1Mb 1Mib 1kk 1
 	refused connect 127.0.0.1 80-90
 }
 
-@test "M16: options may be repeated, a thousand times, and the last one counts" {
+@test "options may be repeated, a thousand times, and the last one counts" {
 	port=$("$HELPERS/peer" free)
 	for option in -4 -n -v -vv --quiet --no-shutdown --send-only --retry=10ms -q0 -w5 -i5 --deadline=5 \
 		--keepalive=5,5,5 --no-keepalive -s127.0.0.1 -g -gtext; do
@@ -307,7 +307,7 @@ NOT_SIZES=(-1 +1 ' 1' '1 ' '1 k' 1. 1.5 .5 '1,5k' 1e3 0x10 1x 1kb 1Mb 1Mib 1kk 1
 	grep -qz '^127.0.0.1:0$' "/proc/${PIDS[tool]}/cmdline"
 }
 
-@test "M05 M06: arguments of 100 kB, empty ones and odd ones never crash it" {
+@test "arguments of 100 kB, empty ones and odd ones never crash tcptool" {
 	long=$(head -c 100000 /dev/zero | tr '\0' 1)
 	for command in connect listen; do
 		for option in $(options $command); do
@@ -453,7 +453,7 @@ shows() {
 	shows "--shutdown cannot be used with --no-shutdown" connect -N --no-shutdown 127.0.0.1 1
 }
 
-@test "zones: an interface that there is not, a zone that is missing, the form of URLs" {
+@test "zones: an unknown interface, a missing zone, the form of URLs" {
 	shows "this machine has no interface 'nope'" connect fe80::1%nope 1
 	shows "this machine has no interface 'nope'" connect '[fe80::1%nope]:1'
 	shows "this machine has no interface 4000000000" listen fe80::1%4000000000 0
@@ -470,7 +470,7 @@ shows() {
 	returns 4 "${NET[@]}" "$TCPTOOL" connect -O interface=lo fe80::1 1
 }
 
-@test ":PORT is this machine, without asking anybody" {
+@test ":PORT is this machine, without a look-up" {
 	echo 'hosts: none' >nsswitch
 	echo '192.0.2.1 localhost' >hosts
 	make_network -b "$PWD/nsswitch:/etc/nsswitch.conf" -b "$PWD/hosts:/etc/hosts"

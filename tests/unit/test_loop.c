@@ -213,7 +213,7 @@ static void check_events(void)
 	begin();
 	watch(a, s[0], FD_IN);
 	go_round();
-	point(ran("....") && a->watch.got == 0, "nothing to read: nobody is woken (%s)", log_text);
+	point(ran("....") && a->watch.got == 0, "nothing to read: no task is woken (%s)", log_text);
 	point(write(s[1], "x", 1) == 1 && loop_run() == 0 && a->runs == 1 && a->watch.got == FD_IN,
 	      "readable");
 	a->watch.got = 0;

@@ -184,7 +184,7 @@ static void check_few(void)
 	timer_set(&a->timer, NSEC_NEVER);
 	point(timer_next() == present + 1, "two of one moment: stopping one leaves the other");
 	timer_wake_due();
-	point(list_empty(&b->task.ready), "nobody wakes before the moment");
+	point(list_empty(&b->task.ready), "no task wakes before its moment");
 	present++;
 	timer_wake_due();
 	point(!list_empty(&b->task.ready) && list_empty(&a->task.ready), "the one that runs wakes");
