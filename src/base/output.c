@@ -29,7 +29,7 @@ static int listed_descriptor(const char *name)
 
 		if (strncmp(name, directories[i], length) != 0)
 			continue;
-		/* "01" names nothing there */
+		/* "01" is no name of a descriptor */
 		if (name[length] == '0' && name[length + 1])
 			return -1;
 		return num_parse(name + length, 0, INT_MAX, &number) < 0 ? -1 : (int)number;
@@ -164,8 +164,8 @@ static int put_and_close(int fd, const char *text, const struct output_limit *li
 }
 
 /*
- * Writes into what is there: a regular file, which is emptied first, or anything else but a link. What is
- * the other by now has been put there by another process meanwhile, and is refused. Returns 0 or -errno.
+ * Writes into what exists: `regular`, a regular file, which is emptied first; else a FIFO or a device. A
+ * file of the other kind, which another process has put there meanwhile, is refused. Returns 0 or -errno.
  */
 static int put_in_place(const char *name, bool regular, const char *text, const struct output_limit *limit)
 {

@@ -43,7 +43,7 @@ static const struct hint hints[] = {
 	{"--version", IN_BOTH, "to see which version this is: tcptool --version", NULL},
 	{"--ssl", IN_BOTH, "there is no TLS here, all is sent in the clear: see openssl-s_client(1)", NULL},
 	{"--tls", IN_BOTH, "there is no TLS here, all is sent in the clear: see openssl-s_client(1)", NULL},
-	{"--wait", IN_BOTH, "to wait at most so long for a connection: --timeout=", "TIME"},
+	{"--wait", IN_BOTH, "to limit the wait for a connection: --timeout=", "TIME"},
 	{"--max-conns", IN_LISTEN, "it is called --max-connections=", "N"},
 	{"--nodns", IN_BOTH, "it is called --numeric", NULL},
 	{"--output", IN_BOTH, "to write down what is sent and received: --trace=", "FILE"},

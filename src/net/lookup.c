@@ -47,8 +47,8 @@ static void ask(struct lookup *r, const char *host, int family)
 }
 
 /*
- * The child process: asks, writes the answer, exits. It does not outlive a parent that was killed, and keeps
- * no connection and no port open that the parent closes.
+ * The child process: asks, writes the answer, exits. It does not outlive a parent that was killed, and
+ * keeps no connection and no port open that the parent closes.
  */
 static void __attribute__((noreturn)) lookup_child(const char *host, int family, int fd, pid_t parent)
 {
@@ -181,5 +181,5 @@ void lookup_close(struct lookup *r)
 
 const char *lookup_reason(int error)
 {
-	return error == EAI_SYSTEM ? "the look-up itself failed" : gai_strerror(error);
+	return error == EAI_SYSTEM ? "the look-up failed on this machine" : gai_strerror(error);
 }

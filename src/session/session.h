@@ -47,9 +47,8 @@ struct leg {
 int leg_socket(const struct leg *);
 
 /*
- * What the kernel says of the leg's connection (SO_ERROR): -errno of a failure that no read or write has
- * told yet, or 0. The kernel says it once; the leg's socket keeps it, so that a read tells it again in its
- * place.
+ * SO_ERROR of the leg's socket: -errno of a failure that no read or write has reported yet, or 0. The
+ * kernel reports it once; it is kept, so that a read reports it behind the bytes that were received before.
  */
 int leg_take_error(struct leg *);
 
