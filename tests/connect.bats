@@ -457,7 +457,7 @@ has_children() {
 	start_bg dns "${NET[@]}" "$HELPERS/fullbacklog" -u -p 53 dns.port
 	wait_port dns.port
 	names 100
-	start_bg tool "${NET[@]}" "$TCPTOOL" connect -z --deadline=3 "${NAMES[@]}"
+	start_bg tool "${NET[@]}" "$TCPTOOL" connect -z --deadline=8 "${NAMES[@]}"
 	wait_for has_children 32 tool
 	stays 300 tool
 	has_children 32 tool
