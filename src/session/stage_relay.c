@@ -23,10 +23,12 @@ struct relaying {
 	int error;  /* -errno that the connection was lost with; 0: it was not */
 };
 
-/* The command takes no more input, which is no failure: what still comes is dropped. */
+/* Input is of no more use, which is no failure, not even of its flow: what still comes is dropped. */
 static void input_unwanted(struct session *s)
 {
 	flow_cut(&s->in);
+	s->in.state = FLOW_DONE;
+	s->in.cut = true;
 	s->drop_input = true;
 }
 
@@ -51,9 +53,7 @@ static int relay_start(struct session *s, struct leg *pair, struct relaying *st)
 		close(ends[0]);
 		return r;
 	}
-	stream_socket_open(&pair->socket, ends[0], 0);
-	/* our own calls say MSG_DONTWAIT; splice would wait */
-	pair->socket.stream.raw_in = pair->socket.stream.raw_out = false;
+	stream_pair_open(&pair->socket.stream, ends[0]);
 	pair->top = &pair->socket.stream;
 	r = session_join(s);
 	if (s->settings->send_only) {
@@ -141,9 +141,8 @@ static void relay_leave(struct session *s, struct leg *pair, void *state)
 {
 	struct relaying *st = state;
 
+	(void)pair; /* open until the session is over: reports ask it what has happened */
 	command_leave_child(s, &st->child);
-	session_forget(s, leg_socket(pair));
-	leg_close(pair);
 }
 
 const struct stage stage_relay = {"relay", sizeof(struct relaying), relay_step, relay_leave};

@@ -90,6 +90,12 @@ struct stream_socket {
  */
 void stream_socket_open(struct stream_socket *s, int sock, int lost);
 
+/*
+ * Makes `s` the stream of one end of a Unix socket pair, which it owns. That the other end was closed is an
+ * end-of-file to the reader, whatever was left unread there, and EPIPE to the writer.
+ */
+void stream_pair_open(struct stream *s, int end);
+
 /* A text in memory: read to its end, then end-of-file; what is written vanishes. */
 struct stream_text {
 	struct stream stream;
