@@ -8,7 +8,10 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define STATE_CLOSED 7 /* TCP_CLOSE of the kernel's net/tcp_states.h */
+/* The kernel's net/tcp_states.h: TCP_CLOSE, and the sets of states in which an end has gone or come. */
+#define STATE_CLOSED 7
+#define STATES_END_SENT (1U << 4 | 1U << 5 | 1U << 6 | 1U << STATE_CLOSED | 1U << 9 | 1U << 11)
+#define STATES_END_RECEIVED (1U << 6 | 1U << STATE_CLOSED | 1U << 8 | 1U << 9 | 1U << 11)
 
 int tcpinfo_read(int sock, struct tcpinfo *out)
 {
@@ -36,6 +39,16 @@ bool tcpinfo_closed(int sock)
 	struct tcpinfo info;
 
 	return tcpinfo_read(sock, &info) == 0 && info.state == STATE_CLOSED;
+}
+
+bool tcpinfo_end_sent(const struct tcpinfo *i)
+{
+	return 1U << i->state & STATES_END_SENT;
+}
+
+bool tcpinfo_end_received(const struct tcpinfo *i)
+{
+	return 1U << i->state & STATES_END_RECEIVED;
 }
 
 bool tcpinfo_forgotten(const struct tcpinfo *i)

@@ -18,6 +18,10 @@ int tcpinfo_read(int sock, struct tcpinfo *);
 /* True when the connection is no more: reset, or closed by both sides with everything acknowledged. */
 bool tcpinfo_closed(int sock);
 
+/* True when an end (FIN) is among the bytes that the peer has been sent; among those that it has sent. */
+bool tcpinfo_end_sent(const struct tcpinfo *);
+bool tcpinfo_end_received(const struct tcpinfo *);
+
 /*
  * True when there is nothing in it but the state: the kernel forgets what it knew of a connection of
  * Multipath TCP when the last path has closed.

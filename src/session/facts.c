@@ -1,6 +1,8 @@
 #include "session/facts.h"
 
 #include "base/exitcode.h"
+#include "net/sockopt.h"
+#include "net/tcpinfo.h"
 #include "observe/progress.h"
 #include "session/session.h"
 
@@ -30,6 +32,23 @@ static const char *facts_first_end(const struct session *s)
 	return s->incoming && s->settings->host ? "the upstream" : "this side";
 }
 
+/* A command has the socket itself: no byte passes us, and the kernel alone has counted them. */
+static void facts_count(struct facts *f)
+{
+	int queued = sockopt_unacknowledged(f->sock);
+	struct tcpinfo info;
+
+	if (tcpinfo_read(f->sock, &info) < 0)
+		return;
+	f->sent = info.bytes_acked + (queued > 0 ? (uint64_t)queued : 0);
+	f->received = info.bytes_received;
+	/* an end counts as a byte there */
+	if (f->sent > 0 && tcpinfo_end_sent(&info))
+		f->sent--;
+	if (f->received > 0 && tcpinfo_end_received(&info))
+		f->received--;
+}
+
 void session_facts(const struct session *s, struct facts *f)
 {
 	const struct session_notes *n = s->notes;
@@ -55,6 +74,8 @@ void session_facts(const struct session *s, struct facts *f)
 		.failure = n ? n->failure : NULL,
 		.from_stdin = s->joined && other->top && s->out.src == other->top && other->top->rfd == 0,
 	};
+	if (s->settings->command && !s->joined)
+		facts_count(f);
 	f->sent_end = facts_ending(s, &s->out, f->sent_words, sizeof f->sent_words);
 	f->received_end = facts_ending(s, &s->in, f->received_words, sizeof f->received_words);
 }
