@@ -82,9 +82,12 @@ struct option_row {
 /* Options for a connection that is joined to stdin and stdout. */
 #define ONLY_RELAY "quit-after no-shutdown send-only recv-only"
 
+/* ... and the uses of a connection that a COMMAND excludes. */
+#define NOT_OF_COMMAND "no-shutdown recv-only greet"
+
 /* Options that change the flows, and the uses of a connection that have no such flows. */
 #define SHAPERS "crlf telnet limit-rate delay chunk"
-#define NO_FLOWS "greet check COMMAND shell"
+#define NO_FLOWS "greet check"
 
 static const struct option_row table[] = {
 	/* the two flows */
@@ -117,7 +120,7 @@ static const struct option_row table[] = {
 	{OFTEN, "keep-open", 'k', FLAG, IN_LISTEN, AT(server.keep_open), 0, 0, 0, NULL,
 	 "accept further connections after the first", NULL, NULL},
 	{FLOWS, "shell", 'c', STRING, IN_BOTH, AT(shell), 0, 0, 0, "STRING", "run STRING by sh -c as COMMAND",
-	 "COMMAND forward " ONLY_RELAY " greet", NULL},
+	 "COMMAND forward " NOT_OF_COMMAND, NULL},
 	{OFTEN, "forward", 'F', STRING, IN_LISTEN, AT(forward), 0, 0, 0, "HOST:PORT",
 	 "relay each connection to that address", "COMMAND " ONLY_RELAY " greet", NULL},
 	{SERVING, "max-connections", 'm', NUMBER, IN_LISTEN, AT(server.max_connections), 0, 1, 1000000, "N",
@@ -166,7 +169,7 @@ static const struct option_row table[] = {
 	{OFTEN, "timeout", 'w', TIME, IN_BOTH, AT(timeout), 0, 1, 0, "TIME",
 	 "wait at most TIME for a connection", NULL, NULL},
 	{OFTEN, "idle-timeout", 'i', TIME, IN_BOTH, AT(session.idle_timeout), 0, 1, 0, "TIME",
-	 "end a session in which no byte moves for TIME", "check shell", NULL},
+	 "end a session in which no byte moves for TIME", "check", NULL},
 	{LIMITS, "deadline", 0, TIME, IN_BOTH, AT(deadline), 0, 1, 0, "TIME", "end the whole run after TIME",
 	 NULL, NULL},
 	{LIMITS, "keepalive", 0, KEEPALIVE, IN_BOTH, AT(keepalive), 0, 0, 0, "IDLE[,INTERVAL[,COUNT]]",
@@ -178,13 +181,13 @@ static const struct option_row table[] = {
 	{OFTEN, "verbose", 'v', COUNT, IN_BOTH, AT(verbose), 0, 0, 0, NULL,
 	 "print each step; -vv: each attempt, TCP_INFO", "quiet", NULL},
 	{OFTEN, "hexdump", 'x', FLAG, IN_BOTH, AT(hexdump), 0, 0, 0, NULL,
-	 "dump what is sent and received on stderr", "check COMMAND shell trace", NULL},
+	 "dump what is sent and received on stderr", "check trace", NULL},
 	{SEEING, "trace", 'o', STRING, IN_BOTH, AT(trace_file), 0, 0, 0, "FILE",
-	 "record what is sent and received in FILE", "check COMMAND shell", NULL},
+	 "record what is sent and received in FILE", "check", NULL},
 	{SEEING, "trace-format", 0, STRING, IN_BOTH, AT(trace_format), 0, 0, 0, "FORMAT",
 	 "hex, raw, jsonl or pcapng (by FILE's ending)", NULL, "trace"},
 	{SEEING, "report", 0, OPTIONAL_STRING, IN_BOTH, AT(report_file), AT(report), 0, 0, "FILE",
-	 "print a line of JSON for each connection", "check COMMAND shell", NULL},
+	 "print a line of JSON for each connection", "check", NULL},
 	{SEEING, "progress", 0, FLAG, IN_BOTH, AT(session.progress), 0, 0, 0, NULL,
 	 "show a meter, if stderr is a terminal", "check COMMAND shell greet forward expect", NULL},
 
@@ -208,7 +211,7 @@ static const struct option_row table[] = {
 	{MESSAGES, "help", 'h', FLAG, IN_BOTH, AT(help), 0, 0, 0, NULL, "show these options", NULL, NULL},
 
 	{FLOWS, "COMMAND", 0, COMMAND, IN_BOTH, AT(words), 0, 0, 0, NULL, NULL,
-	 ONLY_RELAY " greet idle-timeout", NULL},
+	 NOT_OF_COMMAND, NULL},
 };
 
 #define ROWS (sizeof table / sizeof *table)
