@@ -15,6 +15,16 @@ static bool can_block(enum fd_kind kind)
 	return kind != FD_FILE && kind != FD_MEMORY && kind != FD_NONE;
 }
 
+/*
+ * A short read has emptied the source: asking again at once would be one call in vain. Not so while
+ * the stream has more, or when rwait may be left from an earlier -EAGAIN: only another tells what to
+ * wait for now.
+ */
+static bool is_empty(const struct stream *src)
+{
+	return can_block((enum fd_kind)src->rkind) && !stream_pending(src) && src->rwait != FD_OUT;
+}
+
 /* A file is written best in large pieces; elsewhere a buffer that stays in the cache is better. */
 static size_t copy_chunk(const struct flow *f)
 {
@@ -97,9 +107,7 @@ static ssize_t copy_fill(struct flow *f, size_t most)
 	if (got <= 0)
 		return got;
 	f->held = (uint32_t)(maps ? copy_map(f, (size_t)got) : (size_t)got);
-	/* a short read has emptied the source: asking again at once would be one call in vain */
-	f->source_empty = (size_t)got < wanted && can_block((enum fd_kind)f->src->rkind) &&
-			  !stream_pending(f->src);
+	f->source_empty = (size_t)got < wanted && is_empty(f->src);
 	return got;
 }
 

@@ -7,6 +7,10 @@
  * worth another try. For most streams that is FD_IN to read and FD_OUT to write; TLS may have to write before
  * it can read. So the direction is data, and no caller knows TLS. A stream may also hold bytes that it has
  * read ahead: then no event of the descriptor tells of them, and `pending` does.
+ *
+ * An operation on one half may bring about what the other half waits for: a read takes in what a write has to
+ * read first, a write sends what a read has to write first. No event will tell of that any more, so the
+ * operation sets the other half's wait back to its own event (FD_IN to read, FD_OUT to write).
  */
 #ifndef STREAM_STREAM_H
 #define STREAM_STREAM_H
