@@ -184,11 +184,24 @@ int session_join(struct session *s)
 	return 0;
 }
 
+/*
+ * A connection tells of its loss once: what writing was told, reading would have been told behind the last bytes,
+ * and finds a mere end-of-file there. EPIPE is not such news: that connection was lost behind the peer's end.
+ */
+static void session_share_loss(const struct flow *f, struct flow *back)
+{
+	if (f->state == FLOW_FAILED && f->culprit == FLOW_DST && f->dst == back->src && !back->lost &&
+	    (f->error == -ECONNRESET || f->error == -ETIMEDOUT))
+		back->lost = f->error;
+}
+
 void session_step_flows(struct session *s)
 {
 	bool more = session_may_step(s, &s->in) && flow_step(&s->in);
 
+	session_share_loss(&s->in, &s->out);
 	more |= session_may_step(s, &s->out) && flow_step(&s->out);
+	session_share_loss(&s->out, &s->in);
 	if (more)
 		task_wake(&s->task);
 }
