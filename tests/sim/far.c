@@ -51,21 +51,38 @@ struct queue *far_queue(struct far *f)
 	return f->sealed ? &f->codec.sealed : &f->plain;
 }
 
+static bool has_heard_end(const struct far *f)
+{
+	return f->end_heard || f->codec.ended;
+}
+
+/* All of it, or an end before that. */
+static bool has_heard_all(const struct far *f)
+{
+	return f->heard == f->wanted || has_heard_end(f);
+}
+
 static bool has_heard_enough(const struct far *f)
 {
-	return !f->patient || f->heard == f->wanted;
+	if (f->last && !has_heard_end(f))
+		return false;
+	return !f->patient || has_heard_all(f);
 }
 
 bool far_may_say(const struct far *f)
 {
-	if (f->answers && f->heard < f->wanted)
+	if (f->answers && !has_heard_all(f))
+		return false;
+	/* in proportion: so one of two that talk may always go on */
+	if (f->talks && f->said < f->length && !has_heard_all(f) &&
+	    f->said * f->wanted > f->heard * f->length)
 		return false;
 	return f->said < f->length || (f->sealed && !f->codec.said_end && has_heard_enough(f));
 }
 
 void far_say(struct far *f)
 {
-	size_t left = f->length - f->said, n = 1 + chance(chance(3) ? RECORD_MOST : 200);
+	size_t left = f->length - f->said, n = 1 + chance(chance(3) && !f->talks ? RECORD_MOST : 200);
 	const unsigned char *piece = f->says + f->said;
 
 	if (n > left)

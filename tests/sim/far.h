@@ -11,7 +11,10 @@ unsigned chance(unsigned n);
 struct far {
 	bool sealed;  /* speaks in records */
 	bool answers; /* says nothing before it has heard all */
-	bool patient; /* ... nor does it end before that */
+	bool talks;   /* is never ahead of what it hears by more than a piece */
+	bool patient; /* does not end before it has heard all */
+	bool last;    /* ... nor before the other side has ended */
+	bool end_heard;
 	const unsigned char *says, *hears;
 	size_t length, wanted;
 	size_t said, heard;

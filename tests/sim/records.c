@@ -25,9 +25,10 @@ void queue_add(struct queue *q, const void *bytes, size_t n)
 
 	if (n == 0)
 		return;
+	/* reallocarray, since the simulator refuses memory to those who call realloc */
 	if (q->end + n > q->room) {
 		size_t room = 2 * (length + n);
-		unsigned char *moved = realloc(q->bytes, room > q->room ? room : q->room);
+		unsigned char *moved = reallocarray(q->bytes, room > q->room ? room : q->room, 1);
 
 		if (!moved)
 			abort();

@@ -61,7 +61,6 @@ struct wire {
 	struct records records;
 	struct stream *top; /* the wire itself, or the records on top of it */
 	struct far far;
-	bool end_heard; /* the far end has seen ours */
 	int shuts;      /* calls of shut that are still answered -EAGAIN */
 };
 
@@ -164,8 +163,8 @@ static bool wire_far_moves(struct wire *w)
 		far_take(&w->far, queue_first(&w->down), n);
 		queue_drop(&w->down, n);
 		did = true;
-	} else if (w->down_ended && !w->end_heard) {
-		w->end_heard = did = true;
+	} else if (w->down_ended && !w->far.end_heard) {
+		w->far.end_heard = did = true;
 	}
 	if (w->far.wrong)
 		wrong("another byte than number %zu", w->far.heard);
@@ -230,7 +229,7 @@ static unsigned brought(const struct wire *w)
 
 static bool all_over(void)
 {
-	return flow_over(&t.ab) && flow_over(&t.ba) && t.a.end_heard && t.b.end_heard;
+	return flow_over(&t.ab) && flow_over(&t.ba) && t.a.far.end_heard && t.b.far.end_heard;
 }
 
 static bool far_ends_move(void)
@@ -283,6 +282,7 @@ static void one_flow_trial(bool a_sealed, bool b_sealed, size_t ab, size_t ba, u
 	t.a.far.patient = chance(2);
 	t.b.far.patient = chance(2);
 	t.b.far.answers = chance(2);
+	(chance(2) ? &t.a : &t.b)->far.last = chance(2);
 	flow_init(&t.ab, t.a.top, t.b.top);
 	flow_init(&t.ba, t.b.top, t.a.top);
 	drive();
@@ -398,6 +398,7 @@ static void peer_receive(struct peer *p)
 			far_take(&p->far, bytes, (size_t)got);
 	}
 	p->ended |= got == 0;
+	p->far.end_heard = p->ended;
 	if (p->far.wrong)
 		wrong("another byte than number %zu", p->far.heard);
 	if (got < 0 && errno != EAGAIN)
@@ -517,6 +518,7 @@ static void one_session_trial(const struct plan *plan, bool sealed, bool other_s
 	st.peers[0].far.patient = chance(2);
 	st.peers[1].far.patient = chance(2);
 	st.peers[chance(2)].far.answers = chance(2);
+	st.peers[chance(2)].far.last = chance(2);
 	if (plan == plan_stdio) {
 		dup2(st.upstream, STDIN_FILENO);
 		dup2(st.upstream, STDOUT_FILENO);
