@@ -80,6 +80,8 @@ static enum stage_result delivered_step(struct session *s, struct leg *connectio
 	r = connection->top->ops->shut(connection->top);
 	if (r == -EAGAIN)
 		session_want_stream(s, connection->top, STREAM_WRITE);
+	else if (r < 0 && !stream_is_lost(r))
+		return session_fail_connection(s, STREAM_WRITE, r);
 	else
 		s->shut = true;
 	drop_input(s, connection->top, d, now);
