@@ -132,7 +132,7 @@ int kernel_connect(struct connection **out)
 				 .low_water = 1,
 				 .nonblocking = true,
 				 .drops_unread = chance(2),
-				 .urgent_at = chance(6) ? SIZE_MAX : 1 + chance(chance(2) ? 3000 : 200000),
+				 .urgent_at = SIZE_MAX,
 				 .incoming_room = 1000 + chance(chance(2) ? 300000 : 5000),
 				 .outgoing_room = 1000 + chance(chance(2) ? 300000 : 5000)};
 	*out = c;

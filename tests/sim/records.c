@@ -298,6 +298,8 @@ static int records_shut(struct stream *s)
 	struct records *r = outer(s);
 	int e;
 
+	if (r->end_fails)
+		return -EIO;
 	codec_end(&r->codec);
 	e = flush_for_both(r);
 	if (e == -EAGAIN)

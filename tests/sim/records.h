@@ -56,6 +56,7 @@ struct records {
 	int error;             /* what the stream below has told: it tells it once */
 	unsigned asks_one_of;  /* one write of so many is followed by a question; 0: none is */
 	unsigned long state;   /* of chance */
+	bool end_fails;        /* shut answers -EIO */
 	bool misused;          /* a write did not come again as it was, or came behind the end */
 };
 

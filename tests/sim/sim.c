@@ -117,6 +117,16 @@ static void listens(struct far *f, const struct far *from)
 	f->wanted = from->length;
 }
 
+/* An urgent byte, which splice(2) does not pass, most often among the last. */
+static void some_urgency(struct connection *c)
+{
+	size_t length = c->far.length;
+
+	if (length > 0 && chance(2))
+		c->urgent_at =
+			length - 1 - chance((unsigned)(length > 150000 && chance(2) ? 150000 : length));
+}
+
 static void some_story(struct connection *c)
 {
 	static const enum story stories[] = {STORY_RESETS, STORY_LEAVES, STORY_VANISHES, STORY_CUT};
@@ -173,6 +183,7 @@ static enum stage_result wrap_step(struct session *s, struct leg *leg, void *non
 	if (!t.sealed[which])
 		return STAGE_DONE;
 	records_open(&t.records[which], leg->top, t.asks, t.seed);
+	t.records[which].end_fails = chance(30) == 0;
 	leg->top = &t.records[which].stream;
 	return STAGE_DONE;
 }
@@ -301,6 +312,7 @@ static void set_up_stdio(void)
 	if (!s->send_only && !s->recv_only && !s->no_shutdown)
 		(chance(2) ? &t.local : &t.a->far)->last = chance(2);
 	some_story(t.a);
+	some_urgency(t.a);
 	give_local();
 }
 
@@ -316,6 +328,8 @@ static void set_up_forward(void)
 	some_manners(&t.a->far, &t.b->far);
 	(chance(2) ? t.a : t.b)->far.last = chance(2);
 	some_story(chance(2) ? t.a : t.b);
+	some_urgency(t.a);
+	some_urgency(t.b);
 	if (chance(6) == 0)
 		some_story(t.b);
 }
@@ -403,8 +417,9 @@ static bool lost(const struct connection *c)
 /* Is there a reason for the session to have failed? */
 static bool has_cause(void)
 {
-	return lost(t.a) || lost(t.b) || kernel.hurt || (t.out && !t.out->reader && t.out->leaves) ||
-	       t.settings.quit_after >= 0 || t.settings.idle_timeout;
+	return lost(t.a) || lost(t.b) || kernel.hurt || t.records[0].end_fails || t.records[1].end_fails ||
+	       (t.out && !t.out->reader && t.out->leaves) || t.settings.quit_after >= 0 ||
+	       t.settings.idle_timeout;
 }
 
 static void check_leftovers(void)
