@@ -39,11 +39,10 @@ static int stdio_set_up(struct session *s, struct leg *local, struct stdio_state
 }
 
 /* One failed flow ends both, but bytes that were received come before bad news. */
-static enum stage_result check_failures(struct session *s, const struct stdio_state *st)
+static enum stage_result check_failures(struct session *s)
 {
 	const struct flow *out = &s->out, *in = &s->in;
 
-	(void)st;
 	if (in->state == FLOW_FAILED && in->culprit == FLOW_DST)
 		return session_fail_output(s, in->error);
 	if (out->state == FLOW_FAILED && out->culprit == FLOW_SRC)
@@ -148,7 +147,7 @@ static enum stage_result stdio_check(struct session *s, struct stdio_state *st)
 	if (r == STAGE_DONE)
 		r = check_peer_gone(s, st);
 	if (r == STAGE_DONE)
-		r = check_failures(s, st);
+		r = check_failures(s);
 	if (r == STAGE_DONE)
 		r = end_output(s, st);
 	return r;
