@@ -59,6 +59,7 @@ refusals() {
 @test "what a peer sends: messages, traces and reports of connect" {
 	quarters
 	for i in 1 2 3 4; do
+		rm -f report
 		peer_bg peer "file:quarter.$i" shut
 		returns 10 "$TCPTOOL" connect -vv -x --report=report --expect=never 127.0.0.1 "$PORT"
 		lines_of err 2

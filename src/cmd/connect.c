@@ -154,10 +154,11 @@ static int connect_run(struct settings *s, struct program *command)
 		r = loop_open();
 		if (r < 0) {
 			diag_failure("cannot wait: %s", strerror(-r));
-			return exitcode_for(r, EXIT_LOST);
+			r = exitcode_for(r, EXIT_LOST);
+		} else {
+			r = s->check ? check(s, &targets, command) : converse(s, &targets.list[0]);
+			loop_close();
 		}
-		r = s->check ? check(s, &targets, command) : converse(s, &targets.list[0]);
-		loop_close();
 	}
 	children_close(&children);
 	prepare_close(&prepared);

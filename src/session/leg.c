@@ -8,6 +8,12 @@ int leg_socket(const struct leg *leg)
 	return leg->socket.stream.ops ? leg->socket.stream.rfd : -1;
 }
 
+void leg_open(struct leg *leg, int sock, int lost)
+{
+	stream_socket_open(&leg->socket, sock, lost);
+	leg->top = &leg->socket.stream;
+}
+
 int leg_take_error(struct leg *leg)
 {
 	int error = 0;

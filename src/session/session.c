@@ -164,14 +164,6 @@ static void session_trace(struct session *s, struct leg *leg)
 		diag_failure("trace: %s", strerror(ENOMEM));
 }
 
-void session_connected(struct session *s, struct leg *leg, int sock, int lost)
-{
-	stream_socket_open(&leg->socket, sock, lost);
-	leg->top = &leg->socket.stream;
-	if (leg == &s->legs[LEG_CONNECTION])
-		session_trace(s, leg);
-}
-
 int session_join(struct session *s)
 {
 	struct stream *connection = s->legs[LEG_CONNECTION].top, *other = s->legs[LEG_OTHER].top;
@@ -272,8 +264,12 @@ static void next_stage(struct session *s)
 	session_leave_stage(s);
 	s->plan++;
 	s->pause_ms = 0;
-	if (!s->plan->establishes)
-		establish_end(s);
+	if (s->plan->establishes)
+		return;
+	establish_end(s);
+	/* what a trace shows begins behind the last handshake */
+	if (s->plan[-1].establishes && s->plan[-1].leg == LEG_CONNECTION)
+		session_trace(s, &s->legs[LEG_CONNECTION]);
 }
 
 /* Steps the plan until it waits, fails or has come to its end. */
@@ -411,7 +407,8 @@ void session_start(struct session *s, const struct session_settings *settings, u
 	if (sock >= 0) {
 		s->peer = *peer;
 		sockopts_set(sock, peer->any.sa_family, settings->options, &refused);
-		session_connected(s, &s->legs[LEG_CONNECTION], sock, 0);
+		leg_open(&s->legs[LEG_CONNECTION], sock, 0);
+		session_trace(s, &s->legs[LEG_CONNECTION]);
 	}
 	task_wake(&s->task);
 }

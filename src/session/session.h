@@ -209,10 +209,10 @@ struct session_notes *session_notes(struct session *s);
 void session_tidy_notes(struct session *s);
 
 /*
- * Puts the connected `sock`, from now on the session's, at the bottom of a leg; `lost` as
- * stream_socket_open(). The connection leg gets the stream that writes a trace, if one was asked for.
+ * Puts the connected `sock`, from now on the leg's, at the bottom of its stack; `lost` as
+ * stream_socket_open().
  */
-void session_connected(struct session *s, struct leg *leg, int sock, int lost);
+void leg_open(struct leg *leg, int sock, int lost);
 
 /* Joins the legs: sets up both flows between them, filters included. Returns 0 or -ENOMEM. */
 int session_join(struct session *s);

@@ -122,7 +122,7 @@ static enum stage_result connect_done(struct session *s, struct leg *leg, struct
 	keep_record(s, d);
 	if (!s->incoming)
 		s->peer = d->peer;
-	session_connected(s, leg, d->sock, d->lost);
+	leg_open(leg, d->sock, d->lost);
 	d->sock = -1;
 	tell_connected(s, &d->peer);
 	return STAGE_DONE;
@@ -169,8 +169,8 @@ static void connect_leave(struct session *s, struct leg *leg, void *state)
 	struct leg *client = session_beside(s, leg);
 
 	connect_end(s, state, false);
-	/* without an upstream the client gets a reset, which cannot be taken for an answer */
-	if (!leg->top && client->top)
+	/* the session ends without an upstream: the client gets a reset, which cannot be taken for an answer */
+	if (!leg->top && client->top && (s->failed || s->status))
 		leg_abort_on_close(client);
 }
 

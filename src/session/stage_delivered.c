@@ -82,7 +82,7 @@ static enum stage_result delivered_step(struct session *s, struct leg *connectio
 		session_want_stream(s, connection->top, STREAM_WRITE);
 	else if (r < 0 && !stream_is_lost(r))
 		return session_fail_connection(s, STREAM_WRITE, r);
-	else
+	else if (r == 0)
 		s->shut = true;
 	drop_input(s, connection->top, d, now);
 	/* asked first: what a closed connection has not acknowledged then it never will */

@@ -48,13 +48,12 @@ static enum stage_result expect_send(struct session *s, struct stream *connectio
 		return STAGE_DONE;
 	r = outbox_send(&e->box, connection);
 	s->out.moved += left - outbox_left(&e->box);
-	if (r == -EAGAIN)
-		session_want_stream(s, connection, STREAM_WRITE);
-	else if (r < 0 && !stream_is_lost(r))
+	if (r == 0 || r == -EAGAIN)
+		return STAGE_DONE;
+	if (!stream_is_lost(r))
 		return session_fail_stream(s, connection, STREAM_WRITE, r);
-	else if (r < 0)
-		/* what was received before may still match */
-		e->error = r;
+	/* what was received before may still match */
+	e->error = r;
 	return STAGE_DONE;
 }
 
@@ -145,6 +144,7 @@ static enum stage_result expect_receive(struct session *s, struct stream *connec
 static enum stage_result expect_step(struct session *s, struct leg *leg, void *state, nsec now)
 {
 	struct expecting *e = state;
+	enum stage_result r;
 
 	if (!e->filled && s->settings->send &&
 	    outbox_add(&e->box, s->settings->send, s->settings->send_length) < 0)
@@ -152,7 +152,11 @@ static enum stage_result expect_step(struct session *s, struct leg *leg, void *s
 	e->filled = true;
 	if (expect_send(s, leg->top, e) == STAGE_FAILED)
 		return STAGE_FAILED;
-	return expect_receive(s, leg->top, e, now);
+	r = expect_receive(s, leg->top, e, now);
+	/* asked behind the read, which may have changed what the write waits for */
+	if (r == STAGE_WAIT && !e->error && outbox_left(&e->box) > 0)
+		session_want_stream(s, leg->top, STREAM_WRITE);
+	return r;
 }
 
 static void expect_leave(struct session *s, struct leg *leg, void *state)

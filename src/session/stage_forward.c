@@ -33,6 +33,7 @@ static enum stage_result wind_up(struct session *s, const struct leg *lost, nsec
 	struct flow *rest = client ? &s->in : &s->out, *vain = client ? &s->out : &s->in;
 	int error = vain->error ? vain->error : rest->error, sock = leg_socket(other);
 	char words[200];
+	int status;
 
 	flow_cut(vain);
 	if (!stream_is_lost(error))
@@ -46,8 +47,8 @@ static enum stage_result wind_up(struct session *s, const struct leg *lost, nsec
 		return STAGE_WAIT;
 	}
 	leg_abort_on_close(other);
-	stream_explain(lost->top, STREAM_READ, error, words, sizeof words);
-	return session_fail(s, EXIT_LOST, "%s%s", client ? "" : "upstream: ", words);
+	status = stream_explain(lost->top, STREAM_READ, error, words, sizeof words);
+	return session_fail(s, status, "%s%s", client ? "" : "upstream: ", words);
 }
 
 /*

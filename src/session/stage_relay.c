@@ -78,8 +78,24 @@ static void relay_check_flows(struct session *s, struct leg *pair, struct relayi
 		st->error = out->error;
 	if (in->state == FLOW_FAILED && in->culprit == FLOW_SRC && !st->error)
 		st->error = in->error;
+	/* memory, for instance: what the command still has to say is lost */
+	if (out->state == FLOW_FAILED && out->culprit == FLOW_SRC && !st->error)
+		st->error = out->error;
 	if (st->error && (flow_over(in) || !stream_is_lost(st->error)))
 		end_pair(s, pair);
+}
+
+/* No flow reads from a peer that has ended: that it is lost shows as an error event only. */
+static void relay_check_lost(struct session *s, struct leg *connection)
+{
+	int sock = leg_socket(connection), error;
+
+	if (!flow_over(&s->in) || flow_over(&s->out) || s->drop_input)
+		return;
+	session_want(s, sock, FD_ERROR);
+	error = session_got_error(s, sock) ? leg_take_error(connection) : 0;
+	if (error)
+		flow_break(&s->out, error, FLOW_DST);
 }
 
 /* While nothing more goes to the command, input is read and dropped, so that the peer is not held up. */
@@ -125,6 +141,7 @@ static enum stage_result relay_step(struct session *s, struct leg *pair, void *s
 		command_take_status(s, &st->child);
 	st->told = st->child.ended;
 	session_step_flows(s);
+	relay_check_lost(s, connection);
 	relay_check_flows(s, pair, st);
 	if (quit_is_due(s, now))
 		end_pair(s, pair);

@@ -179,7 +179,7 @@ static enum stage_result wrap_step(struct session *s, struct leg *leg, void *non
 
 	(void)none, (void)now;
 	if (which == LEG_OTHER)
-		session_connected(s, leg, t.b_sock, 0);
+		leg_open(leg, t.b_sock, 0);
 	if (!t.sealed[which])
 		return STAGE_DONE;
 	records_open(&t.records[which], leg->top, t.asks, t.seed);

@@ -455,7 +455,7 @@ static enum stage_result wrap_step(struct session *s, struct leg *leg, void *non
 
 	(void)none, (void)now;
 	if (which == LEG_OTHER)
-		session_connected(s, leg, st.upstream, 0);
+		leg_open(leg, st.upstream, 0);
 	if (!st.sealed[which])
 		return STAGE_DONE;
 	records_open(&st.records[which], leg->top, 1 + chance(4), chance(1000000));
