@@ -108,7 +108,7 @@ static const struct option_row table[] = {
 	{OFTEN, "retry", 0, OPTIONAL_TIME, IN_CONNECT, AT(dial.retry_for), AT(dial.retry), 1, 0, "TIME",
 	 "try again while nothing accepts [for TIME]", NULL, NULL},
 	{CONNECTING, "retry-interval", 0, TIME, IN_CONNECT, AT(dial.retry_interval), 0, 1, 0, "TIME",
-	 "first pause between tries (100ms); grows to 1s", NULL, "retry"},
+	 "first pause (100ms); grows to 250ms, later 1s", NULL, "retry"},
 	{CONNECTING, "source", 's', STRING, IN_CONNECT, AT(dial.source), 0, 0, 0, "ADDR",
 	 "connect from this address", NULL, NULL},
 	{CONNECTING, "source-port", 'p', NUMBER, IN_CONNECT, AT(dial.source_port), 0, 1, 65535, "PORT",
@@ -142,7 +142,7 @@ static const struct option_row table[] = {
 	{LISTENING, "backlog", 0, NUMBER, IN_LISTEN, AT(listen.backlog), 0, 1, INT32_MAX, "N",
 	 "let at most N connections wait to be accepted", NULL, NULL},
 	{LISTENING, "reuse-port", 0, FLAG, IN_LISTEN, AT(listen.reuse_port), 0, 0, 0, NULL,
-	 "share the port with others that say so, too", NULL, NULL},
+	 "share the port with others that use this", NULL, NULL},
 	{OFTEN, "port-file", 0, STRING, IN_LISTEN, AT(readiness.port_file), 0, 0, 0, "FILE",
 	 "when listening, write the port to FILE", NULL, NULL},
 	{LISTENING, "ready-fd", 0, NUMBER, IN_LISTEN, AT(readiness.ready_fd), 0, 3, INT32_MAX, "N",
@@ -203,7 +203,7 @@ static const struct option_row table[] = {
 	{SHAPING, "chunk", 0, SIZE, IN_BOTH, AT(session.filters.chunk), 0, 1, INT32_MAX, "SIZE",
 	 "send at most SIZE bytes a write", NO_FLOWS " forward", NULL},
 	{SHAPING, "sockopt", 'O', LIST, IN_BOTH, AT(options), 0, 0, 0, "NAME[=VALUE]",
-	 "set a socket option; help lists them", NULL, NULL},
+	 "set a socket option; -O help lists them", NULL, NULL},
 
 	/* more or less */
 	{MESSAGES, "quiet", 0, FLAG, IN_BOTH, AT(quiet), 0, 0, 0, NULL, "print no error messages", NULL,
