@@ -213,6 +213,14 @@ void flow_cut(struct flow *f)
 	f->state = FLOW_DONE;
 }
 
+void flow_dismiss(struct flow *f)
+{
+	f->error = 0;
+	f->culprit = FLOW_NEITHER;
+	f->state = FLOW_OPEN;
+	flow_cut(f);
+}
+
 bool flow_over(const struct flow *f)
 {
 	return f->state == FLOW_DONE || f->state == FLOW_FAILED;

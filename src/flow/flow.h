@@ -81,6 +81,9 @@ void flow_break(struct flow *f, int error, enum flow_sides culprit);
 /* Ends the flow at once, dropping what is held. A flow that has failed stays so. */
 void flow_cut(struct flow *f);
 
+/* The same, and takes a failure back: its destination does not want the rest, which is no failure. */
+void flow_dismiss(struct flow *f);
+
 /* True when the flow will do nothing more. */
 bool flow_over(const struct flow *f);
 

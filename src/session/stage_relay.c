@@ -26,9 +26,7 @@ struct relaying {
 /* Input is of no more use, which is no failure, not even of its flow: what still comes is dropped. */
 static void input_unwanted(struct session *s)
 {
-	flow_cut(&s->in);
-	s->in.state = FLOW_DONE;
-	s->in.cut = true;
+	flow_dismiss(&s->in);
 	s->drop_input = true;
 }
 
