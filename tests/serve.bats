@@ -338,7 +338,7 @@ refused() {
 }
 
 @test "--deadline ends a command's listener, and the command" {
-	listen_bg tool -k --deadline=300ms 127.0.0.1 0 -- cat
+	listen_bg tool -k --deadline=2 127.0.0.1 0 -- cat
 	talk "$PORT" send:x expect:x eof
 	ends 5 tool
 	one_line tool.err --deadline
