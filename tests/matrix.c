@@ -2,9 +2,11 @@
  * The promise of the two flows, played out: neither ever waits for the other.
  *
  * Runs tcptool ($TCPTOOL) as client and as server, itself being the peer and whatever is in front of
- * stdin and behind stdout. The direction that is not under test is quiet, or filled until backpressure
- * stops it, or has ended; then in the direction under test data must arrive, and after it an
- * end-of-file. 2 roles x 2 directions x 3 states x {data, end} = 24 outcomes, printed as TAP.
+ * stdin and behind stdout; as a forwarder, itself being the client and the upstream; and with a command
+ * whose bytes are relayed, itself being the peer and that command. The direction that is not under test is
+ * quiet, or filled until backpressure stops it, or has ended; then in the direction under test data must
+ * arrive, and after it an end-of-file. 4 roles x 2 directions x 3 states x {data, end} = 48 outcomes,
+ * printed as TAP.
  *
  * A fill begins with a write of an odd size, and several sizes are tried: a relay that judges a pipe's
  * room by bytes and not by slots hangs with some and not with others. After each end-of-file it watches
@@ -13,6 +15,7 @@
  */
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/un.h>
 
 #include "helpers/helper.h"
 
@@ -22,12 +25,19 @@
 #define RUN_LIMIT_S 60
 #define AT_ONCE 8
 
+/* "matrix HAND_OVER PATH" is the command of the relayed: it gives its stdin to the matrix, see start_relayed(). */
+#define HAND_OVER "--hand-over"
+
+enum role { CLIENT, SERVER, FORWARD, RELAYED, ROLES };
 enum direction { TO_NET, FROM_NET };
 enum state { QUIET, FILLED, ENDED };
 enum outcome { DATA, END };
 
-static const char *const role_words[] = {"client", "server"};
-static const char *const direction_words[] = {"stdin to socket", "socket to stdout"};
+static const char *const role_words[] = {"client", "server", "forward", "relayed command"};
+static const char *const direction_words[][2] = {{"stdin to socket", "socket to stdout"},
+						 {"stdin to socket", "socket to stdout"},
+						 {"upstream to client", "client to upstream"},
+						 {"command to socket", "socket to command"}};
 static const char *const state_words[] = {"quiet", "filled", "ended"};
 static const char *const outcome_words[] = {"data arrives", "end-of-file arrives"};
 
@@ -36,14 +46,15 @@ static const size_t odd_sizes[] = {512, 1, 4097, 65535};
 
 /* One run, and in the child that plays it: the program and our ends of it. */
 static struct {
-	int server;
+	enum role role;
 	enum direction tested, other;
 	enum state state;
 	size_t odd;
 	enum outcome at; /* what is under test just now */
 
 	pid_t tool;
-	int in, out, sock, errors;
+	int in, out, sock, errors; /* in and out may be one socket */
+	int control;               /* the command that has handed over its end lives until this is closed */
 	bool ended[2];
 	unsigned long long sent[2], received[2];
 } run;
@@ -68,8 +79,8 @@ static void __attribute__((noreturn, format(printf, 1, 2))) bad(const char *form
 {
 	va_list args;
 
-	printf("# %s, %s, other direction %s, first write %zu: %s: ", role_words[run.server],
-	       direction_words[run.tested], state_words[run.state], run.odd, outcome_words[run.at]);
+	printf("# %s, %s, other direction %s, first write %zu: %s: ", role_words[run.role],
+	       direction_words[run.role][run.tested], state_words[run.state], run.odd, outcome_words[run.at]);
 	va_start(args, format);
 	vprintf(format, args);
 	va_end(args);
@@ -187,7 +198,7 @@ static void watch(void)
 	do {
 		for (int d = TO_NET; d <= FROM_NET; d++)
 			if (!run.ended[d] && end_is_near((enum direction)d))
-				bad("%s ended by itself", direction_words[d]);
+				bad("%s ended by itself", direction_words[run.role][d]);
 		if (waitpid(run.tool, &status, WNOHANG) == run.tool) {
 			run.tool = 0;
 			bad("tcptool ended with status %d", shell_status(status));
@@ -199,10 +210,12 @@ static void watch(void)
 /* Ends the source of a direction; its sink must see that after all bytes. */
 static void end(enum direction d)
 {
-	if (d == TO_NET)
-		close(run.in);
-	else
+	if (d == FROM_NET)
 		shutdown(run.sock, SHUT_WR);
+	else if (run.in == run.out)
+		shutdown(run.in, SHUT_WR);
+	else
+		close(run.in);
 	while (get(d) > 0)
 		continue;
 	if (run.received[d] != run.sent[d])
@@ -217,6 +230,10 @@ static void expect_exit(void)
 	int status;
 
 	close(run.sock);
+	if (run.in == run.out)
+		close(run.in);
+	if (run.control >= 0)
+		close(run.control);
 	while (waitpid(run.tool, &status, WNOHANG) == 0) {
 		if (now_ms() >= until)
 			bad("tcptool does not end");
@@ -235,7 +252,7 @@ static void nonblocking(int fd)
 }
 
 /* Starts tcptool with pipes at its stdin and stdout. */
-static void spawn(const char *command, const char *operand, const char *port)
+static void spawn(const char *const *words)
 {
 	const char *tool = getenv("TCPTOOL");
 	int in[2], out[2];
@@ -251,49 +268,77 @@ static void spawn(const char *command, const char *operand, const char *port)
 		dup2(in[0], 0);
 		dup2(out[1], 1);
 		dup2(run.errors, 2);
-		execl(tool ? tool : "./tcptool", "tcptool", command, operand, "127.0.0.1", port,
-		      (char *)NULL);
+		execv(tool ? tool : "./tcptool", (char **)(size_t)words);
 		_exit(HELPER_FAILED);
 	}
 	close(in[0]);
 	close(out[1]);
 	run.in = in[1];
 	run.out = out[0];
-	nonblocking(run.in);
-	nonblocking(run.out);
+}
+
+/* A socket that listens on some port, which is written to `port`. */
+static int listener_open(char port[16])
+{
+	int listener = bound_socket("127.0.0.1", 0);
+
+	if (listen(listener, 1) < 0)
+		die("listen: %s", strerror(errno));
+	snprintf(port, 16, "%d", bound_port(listener));
+	return listener;
+}
+
+/* The one connection of a listener, which is closed then. `what` is what should have happened. */
+static int take_connection(int listener, const char *what)
+{
+	int sock;
+
+	if (!wait_fd(listener, POLLIN, now_ms() + ARRIVES_MS))
+		bad("tcptool does not %s", what);
+	sock = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	close(listener);
+	return sock;
 }
 
 /* tcptool connects to us. */
 static void start_client(void)
 {
-	int listener = bound_socket("127.0.0.1", 0);
 	char port[16];
+	int listener = listener_open(port);
 
-	if (listen(listener, 1) < 0)
-		die("listen: %s", strerror(errno));
-	snprintf(port, sizeof port, "%d", bound_port(listener));
-	spawn("connect", "--numeric", port);
-	if (!wait_fd(listener, POLLIN, now_ms() + ARRIVES_MS))
-		bad("tcptool does not connect");
-	run.sock = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-	close(listener);
+	spawn((const char *[]){"tcptool", "connect", "--numeric", "127.0.0.1", port, NULL});
+	run.sock = take_connection(listener, "connect");
 }
 
-/* We connect to tcptool. */
-static void start_server(void)
+/* A directory of this run. */
+static void make_directory(char *dir, size_t size)
 {
 	const char *tmp = getenv("TMPDIR");
-	char dir[4096], file[sizeof dir + 8], option[sizeof file + 16], line[16] = "";
-	struct sockaddr_storage to;
-	socklen_t length;
-	FILE *f;
 
-	snprintf(dir, sizeof dir, "%s/matrix.XXXXXX", tmp ? tmp : "/tmp");
+	snprintf(dir, size, "%s/matrix.XXXXXX", tmp ? tmp : "/tmp");
 	if (!mkdtemp(dir))
 		die("%s: %s", dir, strerror(errno));
+}
+
+/* We connect to tcptool, which listens with this option and these words behind its operands; NULL: none. */
+static void connect_to_tool(const char *dir, const char *option, const char *const *words)
+{
+	char file[4200], port_file[sizeof file + 16], line[16] = "";
+	const char *all[12] = {"tcptool", "listen", port_file};
+	struct sockaddr_storage to;
+	socklen_t length;
+	int n = 3;
+	FILE *f;
+
 	snprintf(file, sizeof file, "%s/port", dir);
-	snprintf(option, sizeof option, "--port-file=%s", file);
-	spawn("listen", option, "0");
+	snprintf(port_file, sizeof port_file, "--port-file=%s", file);
+	if (option)
+		all[n++] = option;
+	all[n++] = "127.0.0.1";
+	all[n++] = "0";
+	while (words && *words)
+		all[n++] = *words++;
+	spawn(all);
 	if (!wait_file(file, now_ms() + ARRIVES_MS))
 		bad("tcptool does not listen");
 	f = fopen(file, "r");
@@ -301,15 +346,115 @@ static void start_server(void)
 		bad("the port file is empty");
 	fclose(f);
 	unlink(file);
-	rmdir(dir);
 	length = address("127.0.0.1", atoi(line), &to);
 	run.sock = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (connect(run.sock, (struct sockaddr *)&to, length) < 0)
 		bad("cannot connect: %s", strerror(errno));
 }
 
+static void start_server(void)
+{
+	char dir[4096];
+
+	make_directory(dir, sizeof dir);
+	connect_to_tool(dir, NULL, NULL);
+	rmdir(dir);
+}
+
+/* stdin and stdout of tcptool play no part. */
+static void drop_pipes(void)
+{
+	close(run.in);
+	close(run.out);
+}
+
+/* We connect to tcptool, which connects to us. */
+static void start_forward(void)
+{
+	char dir[4096], port[16], option[64];
+	int listener = listener_open(port);
+
+	make_directory(dir, sizeof dir);
+	snprintf(option, sizeof option, "--forward=127.0.0.1:%s", port);
+	connect_to_tool(dir, option, NULL);
+	rmdir(dir);
+	drop_pipes();
+	run.in = run.out = take_connection(listener, "forward");
+}
+
+/* The descriptor that comes with the byte at `control`: unix(7), SCM_RIGHTS. */
+static int take_descriptor(int control)
+{
+	char byte, room[CMSG_SPACE(sizeof(int))];
+	struct iovec one = {.iov_base = &byte, .iov_len = 1};
+	struct msghdr m = {
+		.msg_iov = &one, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof room};
+	int fd;
+
+	if (!wait_fd(control, POLLIN, now_ms() + ARRIVES_MS) || recvmsg(control, &m, MSG_CMSG_CLOEXEC) != 1 ||
+	    !CMSG_FIRSTHDR(&m))
+		bad("the command has handed over nothing");
+	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof fd);
+	return fd;
+}
+
+static struct sockaddr_un path_address(const char *path)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+
+	if (strlen(path) >= sizeof a.sun_path)
+		die("%s: too long", path);
+	strcpy(a.sun_path, path);
+	return a;
+}
+
+/* The command: hands over what it has as stdin and stdout, lets go of it, and ends when it is told to. */
+static int hand_over(const char *path)
+{
+	struct sockaddr_un to = path_address(path);
+	char byte = 0, room[CMSG_SPACE(sizeof(int))] = {0};
+	struct iovec one = {.iov_base = &byte, .iov_len = 1};
+	struct msghdr m = {
+		.msg_iov = &one, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof room};
+	struct cmsghdr *rights = CMSG_FIRSTHDR(&m);
+	int control = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	rights->cmsg_level = SOL_SOCKET;
+	rights->cmsg_type = SCM_RIGHTS;
+	rights->cmsg_len = CMSG_LEN(sizeof(int));
+	memset(CMSG_DATA(rights), 0, sizeof(int)); /* descriptor 0 */
+	if (connect(control, (struct sockaddr *)&to, sizeof to) < 0 || sendmsg(control, &m, 0) != 1)
+		return HELPER_FAILED;
+	close(0);
+	close(1);
+	return read(control, &byte, 1) == 0 ? 0 : HELPER_FAILED;
+}
+
+/* We connect to tcptool, whose command hands over its end to us. */
+static void start_relayed(void)
+{
+	char dir[4096], path[sizeof dir + 16], self[4096] = "";
+	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_un at;
+
+	if (readlink("/proc/self/exe", self, sizeof self - 1) < 0)
+		die("/proc/self/exe: %s", strerror(errno));
+	make_directory(dir, sizeof dir);
+	snprintf(path, sizeof path, "%s/control", dir);
+	at = path_address(path);
+	if (bind(listener, (struct sockaddr *)&at, sizeof at) < 0 || listen(listener, 1) < 0)
+		die("%s: %s", path, strerror(errno));
+	connect_to_tool(dir, "--idle-timeout=1h", (const char *[]){"--", self, HAND_OVER, path, NULL});
+	drop_pipes();
+	run.control = take_connection(listener, "start the command");
+	unlink(path);
+	rmdir(dir);
+	run.in = run.out = take_descriptor(run.control);
+}
+
 static void play(void)
 {
+	static void (*const start[])(void) = {start_client, start_server, start_forward, start_relayed};
 	FILE *errors = tmpfile();
 
 	if (!errors)
@@ -319,11 +464,11 @@ static void play(void)
 	signal(SIGALRM, too_late);
 	alarm(RUN_LIMIT_S);
 	run.at = DATA;
-	if (run.server)
-		start_server();
-	else
-		start_client();
+	run.control = -1;
+	start[run.role]();
 	nonblocking(run.sock);
+	nonblocking(run.in);
+	nonblocking(run.out);
 
 	if (run.state == FILLED)
 		fill(run.other);
@@ -348,7 +493,7 @@ static void play(void)
 
 /* --- all of them --- */
 
-#define OUTCOMES 24
+#define OUTCOMES (ROLES * 12)
 
 static bool failed[OUTCOMES];
 
@@ -378,14 +523,16 @@ static void collect(struct played *playing, int *count)
 	}
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	struct played playing[AT_ONCE];
 	int count = 0, any = 0;
 
+	if (argc == 3 && strcmp(argv[1], HAND_OVER) == 0)
+		return hand_over(argv[2]);
 	printf("1..%d\n", OUTCOMES);
 	for (int row = 0; row < OUTCOMES; row += 2) {
-		run.server = row / 12;
+		run.role = (enum role)(row / 12);
 		run.tested = (enum direction)(row / 6 % 2);
 		run.other = run.tested == TO_NET ? FROM_NET : TO_NET;
 		run.state = (enum state)(row / 2 % 3);
@@ -407,7 +554,7 @@ int main(void)
 		collect(playing, &count);
 	for (int row = 0; row < OUTCOMES; row++) {
 		printf("%sok %d - %s, %s, other direction %s: %s\n", failed[row] ? "not " : "", row + 1,
-		       role_words[row / 12], direction_words[row / 6 % 2], state_words[row / 2 % 3],
+		       role_words[row / 12], direction_words[row / 12][row / 6 % 2], state_words[row / 2 % 3],
 		       outcome_words[row % 2]);
 		any |= failed[row];
 	}
