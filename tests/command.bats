@@ -57,10 +57,9 @@ RELAYED=--idle-timeout=1h
 		talk "$PORT" file:request wait:over file:request shut sink:got
 		cmp answer got
 		rm over
-		# without a request, and with one that begins only then
-		talk "$PORT" wait:over file:request shut sink:got
-		cmp answer got
-		rm over
+		# an answer that is acknowledged at once, while the peer is in the middle of its request
+		listen_bg short -k "$way" 127.0.0.1 0 -- echo short
+		talk "$PORT" file:request file:request file:request shut 'rest:short\n'
 	done
 }
 
